@@ -1,0 +1,489 @@
+"""Settings as frozen fields, and one registry mechanism for every family of named things.
+
+A class that derives from `Configured` writes its settings as annotated class attributes. Its
+constructor, signature, `get_config`, `from_config` and `repr` come from those fields, here, once:
+
+    class Scale(Configured):
+        factor: float                                    # required, positional
+        activation: Fn = setting(activations, "linear")  # converted by a registry
+        name: str = setting(default=None, keyword=True)  # keyword only
+
+A `Registry` turns what users write (a string in any case or underscore style, a config dict, a class, an
+object, a function) into the object that is meant, and answers a typo with the nearest names.
+"""
+
+import contextlib
+import difflib
+import inspect
+from collections.abc import Callable
+from typing import Any, dataclass_transform
+
+import numpy as np
+
+REQUIRED = inspect.Parameter.empty
+
+# --------------------------------------------------------------------------------------------- names
+
+
+def nearest(name, known):
+    """Returns " Did you mean ...?" for the known names closest to `name`, or an empty string."""
+    folded = {_fold(k): k for k in known}
+    close = difflib.get_close_matches(_fold(str(name)), folded, n=3, cutoff=0.6)
+    return f" Did you mean {' or '.join(repr(folded[c]) for c in close)}?" if close else ""
+
+
+def snake_case(name):
+    """Keras's snake case of a class name: Conv2D -> conv2d, BatchNormalization -> batch_normalization."""
+    out = ""
+    for before, char, after in zip(" " + name, name, name[1:] + " ", strict=False):
+        starts_word = char.isupper() and (before.islower() or (after.islower() and before.isalpha()))
+        out += ("_" if starts_word and out else "") + char.lower()
+    return out
+
+
+def _fold(name):
+    return name.lower().replace("_", "").replace("-", "").replace(" ", "")
+
+
+# --------------------------------------------------------------------------- the user's own objects
+
+_custom: dict[str, Any] = {}  # by registered name ("Package>Name") and by plain name
+
+
+def get_custom_objects():
+    """Returns the live dict of globally registered custom objects, as Keras 3."""
+    return _custom
+
+
+@contextlib.contextmanager
+def custom_object_scope(*objects):
+    """Within the `with`, the names in these dicts resolve to the given classes and functions.
+
+    Example:
+        >>> with custom_object_scope({"double": lambda x: 2 * x}):
+        ...     activations.get("double")(1.5)
+        3.0
+    """
+    before = dict(_custom)
+    for table in objects:
+        _custom.update(table or {})
+    try:
+        yield
+    finally:
+        _custom.clear()
+        _custom.update(before)
+
+
+def register_keras_serializable(package="Custom", name=None):
+    """Decorator: registers a class or function under "package>name", so that files can name it.
+
+    Example:
+        >>> @register_keras_serializable(package="mine")
+        ... def double(x):
+        ...     return 2 * x
+        >>> activations.get("mine>double") is double
+        True
+    """
+
+    def register(obj):
+        full = f"{package}>{name or obj.__name__}"
+        if inspect.isclass(obj) and not hasattr(obj, "get_config"):
+            raise ValueError(f"Cannot register {obj.__name__}: it has no get_config() to be saved by.")
+        _custom[full] = obj
+        return obj
+
+    return register
+
+
+def get_registered_name(obj):
+    """Returns "package>name" for a registered class or function, else its plain name."""
+    for full, known in _custom.items():
+        if known is obj and ">" in full:
+            return full
+    return obj.__name__
+
+
+def get_registered_object(name, custom_objects=None):
+    """Returns the custom object of that name, or None."""
+    table = {**_custom, **(custom_objects or {})}
+    return table.get(name) or next((v for k, v in table.items() if k.split(">")[-1] == name), None)
+
+
+# ------------------------------------------------------------------------------------------ registry
+
+
+class Registry:
+    """The names of one family (activations, layers, ...) and what they stand for.
+
+    Args:
+        kind: The family in the singular, for messages: "activation".
+        module: Keras's module path for configs: "keras.activations".
+    """
+
+    all: list["Registry"] = []
+
+    def __init__(self, kind, module):
+        self.kind, self.module = kind, module
+        self.entries = {}  # name as written -> object
+        self._folded = {}  # folded name -> object
+        Registry.all.append(self)
+
+    def register(self, obj=None, *aliases, name=None):
+        """Adds a class or function under its own name and `aliases`; usable as a bare decorator."""
+        if isinstance(obj, str) or obj is None:  # @family.register("alias", ...)
+            names = aliases if obj is None else (obj, *aliases)
+            return lambda it: self.register(it, *names, name=name)
+        for known in (name or obj.__name__, *aliases):
+            self.entries[known] = self._folded[_fold(known)] = obj
+        return obj
+
+    def alias(self, **names):
+        """Adds other names for registered things: `layers.alias(MaxPool2D="MaxPooling2D")`."""
+        for new, old in names.items():
+            self.entries[new] = self._folded[_fold(new)] = self.lookup(old)
+
+    def find(self, name):
+        """Returns the entry called `name` (custom objects first), or None."""
+        if custom := get_registered_object(name):
+            return custom
+        entry = self.entries.get(name)
+        return self._folded.get(_fold(name)) if entry is None else entry
+
+    def lookup(self, name):
+        """Returns the entry called `name`. Raises ValueError naming the nearest known names."""
+        entry = self.find(name)
+        if entry is None:
+            known = sorted(self.entries)
+            raise ValueError(
+                f"Unknown {self.kind} {name!r}.{nearest(name, known)} Known names: {', '.join(known)}. "
+                f"For one of your own, pass the object itself or name it in `custom_object_scope`."
+            )
+        return entry
+
+    def get(self, identifier):
+        """Returns what `identifier` means: None, a name, a config dict, a class, an object, a function.
+
+        Raises:
+            ValueError: No such name. TypeError: not something this family can be named by.
+        """
+        if identifier is None:
+            return None
+        if isinstance(identifier, str):
+            entry = self.lookup(identifier)
+            return entry() if inspect.isclass(entry) else entry
+        if isinstance(identifier, dict):
+            return self.from_config(identifier)
+        if inspect.isclass(identifier):
+            return identifier()
+        if callable(identifier) or isinstance(identifier, Configured):
+            return identifier
+        raise TypeError(
+            f"Cannot read {identifier!r} as {_a(self.kind)}: expected a name, a function, an object or a "
+            f"config dict, got {type(identifier).__name__}."
+        )
+
+    def from_config(self, config):
+        """Builds the object that a config dict describes, in Keras 2's or Keras 3's form."""
+        name, inner = config.get("class_name"), config.get("config")
+        if not isinstance(name, str):
+            raise ValueError(f"Cannot read a config dict as {_a(self.kind)}: it has no 'class_name': {config!r}.")
+        if name == "function":  # Keras 3 writes a function as {"class_name": "function", "config": "relu"}
+            return self.lookup(inner)
+        registered = config.get("registered_name")
+        entry = (registered and get_registered_object(registered)) or self.lookup(name)
+        if not inspect.isclass(entry):
+            return entry
+        return entry.from_config(inner or {}) if hasattr(entry, "from_config") else entry(**(inner or {}))
+
+    def name_of(self, obj):
+        """Returns the name an entry was registered under, or None."""
+        own = getattr(obj, "__name__", None)
+        if self.entries.get(own) is obj:
+            return own
+        return next((name for name, entry in self.entries.items() if entry is obj), None)
+
+    def serialize(self, obj):
+        """Returns what configs hold for `obj`: a name for a function, a dict for an object."""
+        return serialize(obj)
+
+    def __call__(self, identifier):
+        return self.get(identifier)
+
+
+def _a(noun):
+    return ("an " if noun[0] in "aeiou" else "a ") + noun
+
+
+def serialize(value):
+    """Returns `value` in JSON's types, in Keras 3's forms. A config of a config: objects become dicts."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Configured):
+        cls = type(value)
+        family = next((r for r in Registry.all if r.entries.get(cls.__name__) is cls), None)
+        return {
+            "module": family.module if family else None,
+            "class_name": cls.__name__,
+            "config": value.get_config(),
+            "registered_name": None if family else get_registered_name(cls),
+        }
+    if isinstance(value, dict):
+        return {str(k): serialize(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [serialize(v) for v in value]
+    if isinstance(value, np.generic) or (hasattr(value, "shape") and value.shape == ()):
+        return np.asarray(value).item()
+    if hasattr(value, "__array__"):
+        return np.asarray(value).tolist()
+    if hasattr(value, "get_config"):  # an object of the user's own, not a Configured
+        return {
+            "module": None,
+            "class_name": type(value).__name__,
+            "config": value.get_config(),
+            "registered_name": get_registered_name(type(value)),
+        }
+    if callable(value):
+        name = next((n for r in Registry.all if (n := r.name_of(value))), None)
+        return name or get_registered_name(value)
+    raise TypeError(f"Cannot write {value!r} ({type(value).__name__}) into a config.")
+
+
+def deserialize(config, custom_objects=None):
+    """Builds the object that `config` describes, whichever family it belongs to; other values pass through."""
+    with custom_object_scope(custom_objects or {}):
+        if isinstance(config, (list, tuple)):
+            return [deserialize(c) for c in config]
+        if not isinstance(config, dict):
+            return config
+        if not isinstance(config.get("class_name"), str) or "config" not in config:
+            return {k: deserialize(v) for k, v in config.items()}
+        name = config["config"] if config["class_name"] == "function" else config["class_name"]
+        families = sorted(Registry.all, key=lambda r: r.module != config.get("module"))
+        family = next((r for r in families if name in r.entries), families[0])
+        return family.from_config(config)
+
+
+# ------------------------------------------------------------------------------------------ settings
+
+
+class Setting:
+    """One field of a `Configured` class; see `setting`."""
+
+    def __init__(self, default, convert, keyword, saved):
+        self.default, self.convert, self.keyword, self.saved = default, convert, keyword, saved
+        self.name = None
+
+    def resolve(self, owner, value):
+        if self.convert is None:
+            return value
+        try:
+            return self.convert(value)
+        except (TypeError, ValueError) as err:
+            raise type(err)(f"{owner.__name__}({self.name}={value!r}): {err}") from None
+
+
+def setting(convert: Any = None, default: Any = REQUIRED, *, keyword=False, saved=True) -> Any:
+    """Declares a field that is converted, keyword-only, or kept out of configs.
+
+    Args:
+        convert: A registry, a module with `get`, or a function value -> value; applied to defaults too.
+        default: Value when the argument is not given; without one the argument is required.
+        keyword: The argument can only be given by name.
+        saved: `get_config` includes it.
+    """
+    convert = getattr(convert, "get", convert) if inspect.ismodule(convert) else convert
+    return Setting(default, convert, keyword, saved)
+
+
+# Other spellings of arguments, filled by `fkeras.compat`: class name -> function(kwargs) -> kwargs.
+OLD_SPELLINGS: dict[str, Callable[[dict], dict]] = {}
+
+
+@dataclass_transform(field_specifiers=(setting,))
+class Configured:
+    """Base of everything that is configured: settings in, settings out, nothing else remembered."""
+
+    _fields: dict[str, Setting] = {}
+    _sealed = False
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        own = {}
+        for name in inspect.get_annotations(cls):
+            if name.startswith("_"):
+                continue
+            field = cls.__dict__.get(name, REQUIRED)
+            if not isinstance(field, Setting):
+                field = Setting(field, None, False, True)
+            field.name = name
+            own[name] = field
+            if name in cls.__dict__:
+                delattr(cls, name)  # instances hold the values; a default on the class would hide mistakes
+        cls._own_fields = own
+        cls._fields = dict(own)  # a class's own settings come first, then what it inherits: Keras's positions
+        for base in cls.__mro__[1:]:
+            for name, field in base.__dict__.get("_own_fields", {}).items():
+                cls._fields.setdefault(name, field)
+        if "__init__" not in cls.__dict__ and cls.__init__ is Configured.__init__:
+            cls.__signature__ = _signature(cls)
+        elif "__init__" in cls.__dict__:
+            cls.__signature__ = inspect.signature(lambda: None).replace(
+                parameters=list(inspect.signature(cls.__init__).parameters.values())[1:]
+            )
+
+    def __new__(cls, *args, **kwargs):
+        self = super().__new__(cls)
+        if cls.__init__ is not Configured.__init__:  # a class with a constructor of its own: remember the call,
+            object.__setattr__(self, "_call", (args, kwargs))  # so that its config needs no get_config
+        return self
+
+    def __init__(self, *args, **kwargs):
+        cls = type(self)
+        values = _bind(cls, args, kwargs)
+        if values.get("name", "") is None:
+            values["name"] = cls.default_name()
+        for name, field in cls._fields.items():
+            object.__setattr__(self, name, field.resolve(cls, values[name]))
+        self.check()
+        object.__setattr__(self, "_sealed", True)
+
+    @classmethod
+    def default_name(cls):
+        """The name an object takes that was given none."""
+        return snake_case(cls.__name__)
+
+    def check(self):
+        """Looks at settings together at construction. Raises ValueError for a combination that cannot be."""
+
+    def __setattr__(self, name, value):
+        if self._sealed and name in type(self)._fields:
+            raise AttributeError(
+                f"{type(self).__name__}.{name} is fixed when the object is made. "
+                f"Make a new one: {type(self).__name__}.from_config({{**old.get_config(), {name!r}: ...}})."
+            )
+        object.__setattr__(self, name, value)
+
+    def get_config(self):
+        """Returns the settings in JSON's types; `from_config` makes an equal object of them."""
+        config = {n: serialize(getattr(self, n)) for n, f in self._fields.items() if f.saved and hasattr(self, n)}
+        if call := self.__dict__.get("_call"):
+            bound = inspect.signature(type(self).__init__).bind(self, *call[0], **call[1])
+            bound.apply_defaults()
+            kinds = inspect.signature(type(self).__init__).parameters
+            for name, value in list(bound.arguments.items())[1:]:
+                if kinds[name].kind is inspect.Parameter.VAR_KEYWORD:
+                    config.update({k: serialize(v) for k, v in value.items() if k not in self._fields})
+                elif kinds[name].kind is not inspect.Parameter.VAR_POSITIONAL and name not in self._fields:
+                    config[name] = serialize(value)
+        return config
+
+    @classmethod
+    def from_config(cls, config):
+        """Makes an object of the settings in `config`, as `get_config` wrote them."""
+        if cls.__init__ is not Configured.__init__:
+            return cls(**{k: v if k in cls._fields else deserialize(v) for k, v in config.items()})
+        return cls(**config)
+
+    def __repr__(self):
+        shown = [
+            f"{n}={serialize(v) if callable(v) and not isinstance(v, Configured) else v!r}"
+            for n, f in self._fields.items()
+            if f.saved and hasattr(self, n) and (v := getattr(self, n)) is not None and v != f.default
+        ]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _signature(cls):
+    positional, keyword = [], []
+    for name, field in cls._fields.items():
+        if field.keyword:
+            keyword.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=field.default))
+        else:
+            positional.append(inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=field.default))
+    # Fields without a default come first among the positional ones only when they are declared so; a required field
+    # behind an optional one is keyword-only in effect, which `inspect` spells by its kind.
+    seen_default = False
+    for i, p in enumerate(positional):
+        seen_default = seen_default or p.default is not REQUIRED
+        if seen_default and p.default is REQUIRED:
+            positional[i] = p.replace(default=None)
+    return inspect.Signature(positional + keyword)
+
+
+def _bind(cls, args, kwargs):
+    """Returns {field: value} for a call, or raises TypeError saying what is missing, doubled or unknown."""
+    fields = cls._fields
+    positional = [n for n, f in fields.items() if not f.keyword]
+    if len(args) > len(positional):
+        raise TypeError(
+            f"{cls.__name__} takes at most {len(positional)} positional arguments "
+            f"({', '.join(positional)}), got {len(args)}: {args!r}."
+        )
+    values = dict(zip(positional, args, strict=False))
+    if any(name not in fields for name in kwargs):
+        for base in cls.__mro__:
+            if old := OLD_SPELLINGS.get(base.__name__):
+                kwargs = old(dict(kwargs))
+    for name, value in kwargs.items():
+        if name not in fields:
+            raise TypeError(
+                f"{cls.__name__} has no argument {name!r}.{nearest(name, fields)} Its arguments: {', '.join(fields)}."
+            )
+        if name in values:
+            raise TypeError(f"{cls.__name__} got {name!r} twice: by position and by name.")
+        values[name] = value
+    missing = [n for n, f in fields.items() if n not in values and f.default is REQUIRED]
+    if missing:
+        raise TypeError(f"{cls.__name__} needs {' and '.join(map(repr, missing))}: {cls.__name__}{_signature(cls)}.")
+    for name, field in fields.items():
+        values.setdefault(name, field.default)
+    return values
+
+
+# ---------------------------------------------------------------------------------------- converters
+
+
+def positive_int(value):
+    """Converter: an int of at least 1 (a whole float counts)."""
+    if isinstance(value, (bool, str)) or not hasattr(value, "__int__") or int(value) != value or value < 1:
+        raise ValueError(f"expected a positive integer, got {value!r}.")
+    return int(value)
+
+
+def fraction(value):
+    """Converter: a float in [0, 1)."""
+    if isinstance(value, (bool, str)) or not hasattr(value, "__float__") or not 0 <= float(value) < 1:
+        raise ValueError(f"expected a number in [0, 1): the fraction that is dropped, got {value!r}.")
+    return float(value)
+
+
+def choice(*allowed):
+    """Converter: one of these values; strings in any case."""
+
+    def convert(value):
+        value = value.lower() if isinstance(value, str) else value
+        if value not in allowed:
+            raise ValueError(f"expected one of {', '.join(map(repr, allowed))}, got {value!r}.{nearest(value, allowed)}")
+        return value
+
+    return convert
+
+
+def ints(rank, least=1):
+    """Converter: a tuple of `rank` ints of at least `least`; one int stands for all."""
+
+    def convert(value):
+        wide = (value,) * rank if np.ndim(value) == 0 else tuple(value)
+        if len(wide) != rank or any(
+            isinstance(v, (bool, str)) or not hasattr(v, "__int__") or int(v) != v or v < least for v in wide
+        ):
+            raise ValueError(f"expected an integer >= {least} or a tuple of {rank} of them, got {value!r}.")
+        return tuple(int(v) for v in wide)
+
+    return convert
+
+
+def optional(convert):
+    """Converter: None stays None, anything else goes through `convert`."""
+    convert = getattr(convert, "get", convert) if inspect.ismodule(convert) else convert
+    return lambda value: None if value is None else convert(value)
