@@ -1,0 +1,744 @@
+"""The contract of a layer, and everything that follows from it, once.
+
+A layer is settings, a declaration and a pure function:
+
+    class Scale(Layer):
+        initializer: Fn = setting(initializers, "ones")
+
+        def declare(self, shape):
+            return {"scale": Weight(shape[-1:], self.initializer)}
+
+        def forward(self, params, state, x, ctx):
+            return x * params["scale"], state
+
+From these, `Layer` derives the pure pair `init(key, shape) -> (params, state)` and
+`apply(params, state, x, ctx) -> (y, state)`, and the stateful face that Keras's users know: calling on arrays,
+building at first call, `weights`, `get_weights`, `count_params`. The arrays of a layer live in one cell of its own;
+models gather the cells into trees before a step and scatter them after it.
+"""
+
+import dataclasses
+import functools
+import itertools
+import json
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fkeras import dtypes, initializers, regularizers, rng, tree
+from fkeras.layers.symbol import Node, Symbol, is_symbolic
+from fkeras.settings import Configured, Registry, optional, setting, snake_case
+
+layers = Registry("layer", "keras.layers")
+
+
+@dataclasses.dataclass(frozen=True)
+class Weight:
+    """One array that a layer declares: what to make, before anything is allocated.
+
+    Args:
+        shape: Tuple of ints.
+        initializer: From `fkeras.initializers`, or a function (shape, dtype) -> array.
+        regularizer, constraint: From their families, or None.
+        trainable: False puts the array in the layer's `state`: a running value that `forward` returns anew.
+        dtype: None is the policy's variable dtype.
+    """
+
+    shape: tuple
+    initializer: Any = "glorot_uniform"
+    regularizer: Any = None
+    constraint: Any = None
+    trainable: bool = True
+    dtype: Any = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Context:
+    """What surrounds one call of a layer, beside its parameters, state and input.
+
+    Args:
+        training: Training or inference (static).
+        key: JAX key of this step, or None where nothing random may happen.
+        mask: Bool array [B, T] of the input's real time steps, or None; a tree like the input's for several inputs.
+        rows: Bool array [B], which rows are real and not padding, or None for all.
+        row_ids: int32 [B], each row's place in the global batch, or None for 0..B-1.
+        axis: Name of the device axis under pmap, or None.
+        path: Names of the layers around this call.
+        losses: List that inner losses are added to as (sum, count), or None to drop them.
+    """
+
+    training: bool = False
+    key: Any = None
+    mask: Any = None
+    rows: Any = None
+    row_ids: Any = None
+    axis: str | None = None
+    path: tuple = ()
+    losses: list | None = None
+
+    def at(self, *path, **changes):
+        """Returns the context of a call further inside."""
+        return dataclasses.replace(self, path=(*self.path, *path), **changes)
+
+    def layer_key(self, seed=None):
+        """Returns the key of this place: folded by path, and by the layer's own `seed` setting.
+
+        Raises:
+            ValueError: The call was given no key.
+        """
+        if self.key is None:
+            raise ValueError(
+                f"{'/'.join(map(str, self.path)) or 'This layer'} draws random numbers while training: "
+                f"pass `key=jax.random.key(...)` to `apply`."
+            )
+        place = "/".join(map(str, self.path))
+        return rng.fold(self.key, place) if seed is None else rng.fold(self.key, place, seed)
+
+    def draw(self, sample, shape, seed=None):
+        """Draws `sample(key, shape)` row by row, so that devices and padding do not change the numbers."""
+        rows = jnp.arange(shape[0]) if self.row_ids is None else self.row_ids
+        return rng.rows_draw(sample, self.layer_key(seed), rows, shape)
+
+    def add_loss(self, total, count=None):
+        """Adds total / count (None: 1) to the loss of the step; under pmap both are summed over devices first."""
+        if self.losses is not None:
+            self.losses.append((total, count))
+
+    def row_mask(self, ndim):
+        """Returns `rows` as a bool array [B, 1, ...] of rank `ndim`, or None."""
+        return None if self.rows is None else self.rows.reshape((-1,) + (1,) * (ndim - 1))
+
+    def count_rows(self, batch):
+        """Returns the number of real rows on this device, as float32."""
+        return jnp.float32(batch) if self.rows is None else jnp.sum(self.rows, dtype=jnp.float32)
+
+    def sum_devices(self, value):
+        """Sums `value` over the device axis, if there is one."""
+        return value if self.axis is None else jax.lax.psum(value, self.axis)
+
+
+class Layer(Configured):
+    """Base of all layers; see the module's docstring for the two methods a layer writes.
+
+    Args:
+        name: Unique name in a model; by default the class's in snake case, counted.
+        trainable: False freezes the layer's weights. May be changed at any time.
+        dtype: Dtype policy: "float32", "mixed_bfloat16", ...
+        activity_regularizer: Penalty on the output, divided by the rows of the batch.
+    """
+
+    name: str = setting(default=None, keyword=True)
+    trainable: bool = setting(bool, True, keyword=True)
+    dtype: Any = setting(dtypes.policy, None, keyword=True, saved=False)
+    activity_regularizer: Any = setting(optional(regularizers), None, keyword=True)
+    batch_shape: Any = setting(default=None, keyword=True, saved=False)
+
+    rank = None  # of the input, where a layer takes only one: (rank, "[B, H, W, C]")
+    takes_ints = False  # integer inputs reach `forward` as they are instead of in the compute dtype
+    supports_masking = False  # an input's mask is the output's too
+    _cell = None
+    _nodes = ()
+    _counts: dict[str, int] = {}
+
+    # ------------------------------------------------------------------------------ what a layer writes
+
+    def declare(self, shape):
+        """Returns {name: Weight} for inputs of `shape` (batch axis first; a tree of shapes for several inputs)."""
+        return {}
+
+    def forward(self, params, state, x, ctx):
+        """Computes (y, state) from arrays alone. Pure."""
+        raise TypeError(f"{type(self).__name__} has neither `forward(params, state, x, ctx)` nor `call(x)`.")
+
+    def compute_mask(self, x, mask):
+        """Returns the mask of the output: that of the input, if the layer supports masking."""
+        return mask if self.supports_masking else None
+
+    def children(self):
+        """Returns {key in the parameter tree: layer} of the layers inside this one."""
+        return {n: v for n in self._fields if isinstance(v := self.__dict__.get(n), Layer)}
+
+    def check_input(self, shape):
+        """Raises ValueError, naming the layer, for an input shape that cannot fit."""
+        if self.rank is not None and len(shape) != self.rank[0]:
+            raise ValueError(
+                f"{self.label}: expected an input of rank {self.rank[0]}, {self.rank[1]}, got shape {shape}."
+                + self._rank_hint(shape)
+            )
+
+    def _rank_hint(self, shape):
+        if len(shape) == self.rank[0] - 1:
+            return " Is the channel axis missing? Try Reshape((*shape, 1)) or x[..., None]."
+        return ""
+
+    # ------------------------------------------------------------------------------------ the pure pair
+
+    @property
+    def label(self):
+        """How messages name this layer: "Dense 'logits'"."""
+        return f"{type(self).__name__} {self.name!r}"
+
+    def init(self, key, shape):
+        """Draws the arrays for inputs of `shape` (batch axis first).
+
+        Returns:
+            (params, state): nested dicts of arrays; `params` are trained, `state` holds running values.
+
+        Example:
+            >>> params, state = Dense(3).init(jax.random.key(0), (32, 4))
+            >>> jax.tree.map(jnp.shape, params)
+            {'bias': (3,), 'kernel': (4, 3)}
+        """
+        declared = tree.flatten(self.declare(_tuples(shape)))
+        drawn = {p: self._draw(w, rng.fold(rng.as_key(key), "/".join(p))) for p, w in declared.items()}
+        return (
+            tree.unflatten({p: a for p, a in drawn.items() if declared[p].trainable}),
+            tree.unflatten({p: a for p, a in drawn.items() if not declared[p].trainable}),
+        )
+
+    def apply(self, params, state, x, ctx=None, *, training=False, key=None, mask=None, rows=None):
+        """Computes (y, state) from arrays alone, cast to the layer's dtype policy. Pure: jit, grad, vmap, pmap it.
+
+        Args:
+            params, state: As `init` returns them.
+            x: Array, or the tree of arrays that the layer takes.
+            ctx: The surrounding `Context`; or give its parts by name:
+            training, key, mask, rows: See `Context`.
+
+        Example:
+            >>> layer = Dropout(0.5)
+            >>> y, _ = layer.apply({}, {}, jnp.ones((2, 4)), training=True, key=jax.random.key(0))
+        """
+        if ctx is None:
+            ctx = Context(training, None if key is None else rng.as_key(key), mask, rows)
+        try:
+            with jax.named_scope(self.name):
+                compute = self.dtype.compute_dtype
+                x = jax.tree.map(lambda a: self._cast_input(a, compute), x)
+                if self.dtype.variable_dtype != compute:
+                    params = dtypes.cast_floats(params, compute)
+                y, state = self.forward(params, state, x, ctx)
+                if self.activity_regularizer is not None:
+                    self._penalize(y, ctx)
+        except Exception as err:
+            shapes = ", ".join(f"{getattr(a, 'dtype', '?')}{list(jnp.shape(a))}" for a in jax.tree.leaves(x))
+            err.add_note(f"in layer {self.name!r} ({type(self).__name__}), called on {shapes}")
+            raise
+        return y, state
+
+    def _cast_input(self, a, compute):
+        a = jnp.asarray(a)
+        is_float = jnp.issubdtype(a.dtype, jnp.floating)
+        return a.astype(compute) if is_float or not (self.takes_ints or a.dtype == jnp.complex64) else a
+
+    def _penalize(self, y, ctx):
+        for out in jax.tree.leaves(y):
+            real = ctx.row_mask(out.ndim)
+            out = out.astype(jnp.float32) if real is None else jnp.where(real, out.astype(jnp.float32), 0.0)
+            ctx.add_loss(self.activity_regularizer(out), ctx.count_rows(out.shape[0]))
+
+    def _draw(self, weight, key):
+        dtype = weight.dtype or self.dtype.variable_dtype
+        return initializers.draw(initializers.get(weight.initializer), key, tuple(weight.shape), dtype)
+
+    # ------------------------------------------------------------------------------------------- shapes
+
+    def compute_output_spec(self, x):
+        """Returns the outputs' `jax.ShapeDtypeStruct`s for symbols or specs `x`; unknown sizes are None."""
+        shapes = _shapes_of(x)
+        sizes = [s for s in jax.tree.leaves(shapes, is_leaf=_is_shape)]
+        outs = [self._trace_output(x, shapes, probe) for probe in (_PROBES if _free_sizes(sizes) else _PROBES[:1])]
+        batch_is_free = any(s and s[0] is None for s in sizes)
+
+        def join(*specs):
+            dims = [a[0] if len(set(a)) == 1 else None for a in zip(*(s.shape for s in specs), strict=True)]
+            if dims and batch_is_free and dims[0] == _BATCH:
+                dims[0] = None
+            return Spec(tuple(dims), specs[0].dtype)
+
+        return jax.tree.map(join, *outs)
+
+    def _trace_output(self, x, shapes, probe):
+        concrete = jax.tree.map(lambda s: _fill(s, probe), shapes, is_leaf=_is_shape)
+        inputs = jax.tree.map(
+            lambda spec, shape: jax.ShapeDtypeStruct(shape, spec.dtype), x, concrete, is_leaf=_is_spec
+        )
+        declared = tree.flatten(self.declare(shapes))
+        params, state = ({}, {})
+        for path, w in declared.items():
+            leaf = jax.ShapeDtypeStruct(tuple(w.shape), w.dtype or self.dtype.variable_dtype)
+            (params if w.trainable else state)[path] = leaf
+        context = Context(path=(self.name,))
+
+        def run(params, state, x):
+            return self.apply(params, state, x, context)[0]
+
+        return jax.eval_shape(run, tree.unflatten(params), tree.unflatten(state), inputs)
+
+    def compute_output_shape(self, input_shape):
+        """Returns the output's shape (a tree of them for several outputs) for `input_shape`, batch axis first."""
+        dtype = "int32" if self.takes_ints == "only" else self.dtype.compute_dtype
+        specs = jax.tree.map(lambda s: Spec(s, dtype), _tuples(input_shape), is_leaf=_is_shape)
+        return jax.tree.map(lambda s: s.shape, self.compute_output_spec(specs), is_leaf=_is_spec)
+
+    # ------------------------------------------------------------------------------------- the face
+
+    @classmethod
+    def default_name(cls):
+        base = snake_case(cls.__name__)
+        n = Layer._counts.get(base, 0)
+        Layer._counts[base] = n + 1
+        return f"{base}_{n}" if n else base
+
+    def __setattr__(self, name, value):
+        if name == "trainable":
+            object.__setattr__(self, name, bool(value))
+            for child in self.children().values():
+                child.trainable = value
+        else:
+            super().__setattr__(name, value)
+
+    def __getattr__(self, name):
+        cell = self.__dict__.get("_cell")
+        if cell is not None and name in cell.declared:
+            return Variable(self, name)
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}." + self._unbuilt_hint(name))
+
+    def _unbuilt_hint(self, name):
+        built = self.__dict__.get("_cell") is not None or name.startswith("_")
+        return "" if built else " It has no weights yet: they are made when it first sees an input shape."
+
+    def __call__(self, x, *args, training=None, mask=None, **kwargs):
+        """Calls the layer on arrays (computes, building at first) or on symbols (adds it to a graph)."""
+        x = self.pack(x, *args, **kwargs)
+        if is_symbolic(x):
+            return self._connect(x)
+        x = jax.tree.map(jnp.asarray, x)
+        self._ensure(_shapes_of(x))
+        key = rng.next_key() if training else None
+        params, state = self.gather()
+        y, state = self.apply(params, state, x, training=bool(training), key=key, mask=mask)
+        if training:
+            self.scatter(params, state)
+        return y
+
+    def pack(self, x, *args, **kwargs):
+        """Returns the one tree that `forward` takes, from the arguments of a call."""
+        if args or kwargs:
+            extra = [repr(type(a).__name__) for a in args] + list(kwargs)
+            raise TypeError(f"{self.label} takes one input, got also {', '.join(extra)}.")
+        return x
+
+    def _connect(self, x):
+        self._ensure(_shapes_of(x))
+        specs = self.compute_output_spec(x)
+        self._nodes = (*self._nodes, node := Node(self, x, len(self._nodes)))
+        return node.connect(specs)
+
+    @property
+    def built(self):
+        """True when the layer's arrays are declared, that is, once an input shape is known."""
+        return self._cell is not None
+
+    def build(self, input_shape=None):
+        """Declares the layer's arrays for `input_shape`, batch axis first; they are drawn when first needed."""
+        self._ensure(_tuples(input_shape))
+
+    def _ensure(self, shape):
+        """Declares the arrays for `shape`, or checks that those already declared fit it."""
+        if self._cell is not None and shape in self._cell.shapes:
+            return
+        (jax.tree.map(self.check_input, shape, is_leaf=_is_shape) if _is_shape(shape) else self.check_input(shape))
+        declared = self.declare(shape)
+        if self._cell is None:
+            self._adopt(declared, shape)
+        else:
+            self._compare(declared, shape)
+            self._cell.shapes.append(shape)
+
+    def _adopt(self, declared, shape=None):
+        inner = self.children()
+        own = {k: v for k, v in declared.items() if k not in inner}
+        object.__setattr__(self, "_cell", Cell(self, own, [] if shape is None else [shape], inner))
+        for key, child in inner.items():
+            if child._cell is None and key in declared:
+                child._adopt(declared[key])
+
+    def _compare(self, declared, shape):
+        was, now = tree.flatten(self.declare(self._cell.shapes[0])) if self._cell.shapes else {}, tree.flatten(declared)
+        for path, w in now.items():
+            if path in was and tuple(was[path].shape) != tuple(w.shape):
+                raise ValueError(
+                    f"{self.label}: expected input like {_show(self._cell.shapes[0])}, the shape it was built with, got "
+                    f"{_show(shape)}: its {'/'.join(path)} is {tuple(was[path].shape)} and would have to be "
+                    f"{tuple(w.shape)}. Was it first called on other data?"
+                )
+
+    def _require_built(self, what):
+        if self._cell is None:
+            raise ValueError(
+                f"{self.label}: cannot {what} yet, its input shape is not known. Give the first layer an "
+                f"`input_shape`, call build(input_shape), or call it on data once."
+            )
+
+    # ------------------------------------------------------------------------------------------- arrays
+
+    def gather(self):
+        """Returns (params, state): the trees of this layer's current arrays, and those of the layers inside."""
+        params, state = self._cell.arrays()
+        for key, child in self._cell.inner.items():
+            p, s = child.gather() if child._cell is not None else ({}, {})
+            if p:
+                params[key] = p
+            if s:
+                state[key] = s
+        return params, state
+
+    def scatter(self, params, state):
+        """Stores trees shaped like `gather`'s as this layer's current arrays."""
+        self._cell.store(params, state)
+        for key, child in self._cell.inner.items():
+            if child._cell is not None:
+                child.scatter(params.get(key, {}), state.get(key, {}))
+
+    def own_and_inner(self):
+        """Yields this layer and all layers inside it, parents first, each once."""
+        seen = set()
+
+        def walk(layer):
+            if id(layer) not in seen:
+                seen.add(id(layer))
+                yield layer
+                for child in (layer._cell.inner if layer._cell is not None else layer.children()).values():
+                    yield from walk(child)
+
+        yield from walk(self)
+
+    @property
+    def params(self):
+        """A copy of the tree of trainable-kind arrays, for the pure functions."""
+        self._require_built("hand out parameters")
+        return jax.tree.map(jnp.array, self.gather()[0])
+
+    @property
+    def state(self):
+        """A copy of the tree of running values, for the pure functions."""
+        self._require_built("hand out running values")
+        return jax.tree.map(jnp.array, self.gather()[1])
+
+    @property
+    def weights(self):
+        """List of `Variable` in Keras's order: own trained ones, own running ones, then those of inner layers."""
+        found = []
+        for layer in self.own_and_inner():
+            declared = layer._cell.declared if layer._cell is not None else {}
+            for trained in (True, False):
+                found += [Variable(layer, n) for n, w in declared.items() if w.trainable is trained]
+        return found
+
+    variables = weights
+
+    @property
+    def trainable_weights(self):
+        """The weights that training changes: trained ones of layers whose `trainable` is True."""
+        return [v for v in self.weights if v.trainable]
+
+    @property
+    def non_trainable_weights(self):
+        """The weights that training leaves or that only `forward` updates."""
+        return [v for v in self.weights if not v.trainable]
+
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
+
+    def get_weights(self):
+        """Returns the arrays as a list of NumPy copies, in the order of `weights`."""
+        return [v.numpy() for v in self.weights]
+
+    def set_weights(self, weights):
+        """Sets all arrays from a list in the order of `weights`; all or nothing.
+
+        Raises:
+            ValueError: A wrong number of arrays, or one of a wrong shape.
+        """
+        targets = self.weights
+        if not targets and len(weights):
+            self._require_built("set weights")
+        if len(weights) != len(targets):
+            raise ValueError(
+                f"{self.label}: set_weights expected {len(targets)} arrays, got {len(weights)}. "
+                f"Expected shapes: {[v.shape for v in targets]}."
+            )
+        arrays = [v.convert(a) for v, a in zip(targets, weights, strict=True)]
+        for v, a in zip(targets, arrays, strict=True):
+            v.store(a)
+
+    def count_params(self):
+        """Returns the number of numbers in all weights; nothing is allocated."""
+        self._require_built("count parameters")
+        return sum(int(np.prod(v.shape)) for v in self.weights)
+
+    def trained_paths(self):
+        """Returns the set of paths in `params` that training changes now, by every layer's `trainable`."""
+        self._require_built("list its trained weights")
+        own = {(n,) for n, w in self._cell.declared.items() if w.trainable and self.trainable}
+        inner = self._cell.inner.items()
+        return own | {(k, *p) for k, c in inner if c._cell is not None for p in c.trained_paths()}
+
+    def declarations(self):
+        """Returns {path: Weight} of everything declared, own and inner."""
+        out = {(n,): w for n, w in self._cell.declared.items()}
+        for key, child in self._cell.inner.items():
+            if child._cell is not None:
+                out |= {(key, *p): w for p, w in child.declarations().items()}
+        return out
+
+    # ------------------------------------------------------------------------------------------ config
+
+    def get_config(self):
+        """Returns the settings in JSON's types, as Keras names them."""
+        base = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype.name}
+        config = super().get_config()
+        if config.get("activity_regularizer", 0) is None:
+            del config["activity_regularizer"]
+        return base | {k: v for k, v in config.items() if k not in base}
+
+    @property
+    def input(self):
+        """The symbol or tree of symbols that the layer was last called on in a graph."""
+        return self._node("input").inputs
+
+    @property
+    def output(self):
+        """The symbol or tree of symbols of the layer's last call in a graph."""
+        return self._node("output").outputs
+
+    def _node(self, what):
+        if not self._nodes:
+            raise AttributeError(f"{self.label} has no {what}: it was not called on symbols of a graph.")
+        return self._nodes[-1]
+
+    @property
+    def compute_dtype(self):
+        return self.dtype.compute_dtype
+
+    @property
+    def variable_dtype(self):
+        return self.dtype.variable_dtype
+
+    dtype_policy = property(lambda self: self.dtype)
+
+
+# ----------------------------------------------------------------------------------- cells and variables
+
+
+class Cell:
+    """Where the arrays of one layer live between calls. Drawn when first needed."""
+
+    __slots__ = ("_params", "_state", "declared", "inner", "layer", "seed", "shapes")
+
+    def __init__(self, layer, declared, shapes, inner):
+        self.layer, self.declared, self.shapes, self.inner = layer, declared, shapes, inner
+        self.seed = rng.next_seed() if declared else 0
+        self._params = self._state = None
+
+    def arrays(self):
+        """Returns fresh dicts (params, state) of the current arrays."""
+        if self._params is None:
+            key, self._params, self._state = None, {}, {}
+            for name, w in self.declared.items():
+                key = jax.random.key(self.seed) if key is None else key
+                dtype = w.dtype or self.layer.dtype.variable_dtype
+                place = self._params if w.trainable else self._state
+                place[name] = draw_once(w.initializer, key, name, tuple(w.shape), dtype)
+        return dict(self._params), dict(self._state)
+
+    def store(self, params, state):
+        self._params = {n: params[n] for n, w in self.declared.items() if w.trainable}
+        self._state = {n: state[n] for n, w in self.declared.items() if not w.trainable}
+
+    def get(self, name):
+        params, state = self.arrays()
+        return params[name] if name in params else state[name]
+
+    def put(self, name, array):
+        self.arrays()
+        (self._params if self.declared[name].trainable else self._state)[name] = array
+
+
+_drawers: dict = {}
+
+
+def draw_once(initializer, key, name, shape, dtype):
+    """Draws one array, compiling once for all weights of one initializer, shape and dtype."""
+    initializer = initializers.get(initializer)
+    if isinstance(initializer, Configured) and type(initializer) is initializers.Zeros:
+        return jax.device_put(np.zeros(shape, jnp.dtype(dtype)))  # nothing to compile
+    if isinstance(initializer, Configured):
+        about = (type(initializer), json.dumps(initializer.get_config(), sort_keys=True), shape, str(dtype))
+    else:
+        about = (initializer, shape, str(dtype)) if callable(initializer) else None
+    if about is None:
+        return initializers.draw(initializer, rng.fold(key, name), shape, dtype)
+    if about not in _drawers:
+        _drawers[about] = jax.jit(functools.partial(initializers.draw, initializer, shape=shape, dtype=dtype))
+    return _drawers[about](rng.fold(key, name))
+
+
+class Variable:
+    """A handle on one array of a layer, as Keras's variables: always the current value, never a stale one."""
+
+    __slots__ = ("_name", "layer")
+
+    def __init__(self, layer, name):
+        self.layer, self._name = layer, name
+
+    @property
+    def name(self):
+        return self._name
+
+    @property
+    def path(self):
+        return f"{self.layer.name}/{self._name}"
+
+    @property
+    def declared(self):
+        return self.layer._cell.declared[self._name]
+
+    @property
+    def shape(self):
+        return tuple(self.declared.shape)
+
+    @property
+    def ndim(self):
+        return len(self.shape)
+
+    @property
+    def dtype(self):
+        return jnp.dtype(self.declared.dtype or self.layer.dtype.variable_dtype)
+
+    @property
+    def trainable(self):
+        return self.declared.trainable and self.layer.trainable
+
+    @property
+    def regularizer(self):
+        return self.declared.regularizer
+
+    @property
+    def constraint(self):
+        return self.declared.constraint
+
+    @property
+    def value(self):
+        """A copy of the current array, safe to keep while training goes on."""
+        return jnp.array(self.layer._cell.get(self._name))
+
+    def numpy(self):
+        """A NumPy copy of the current array."""
+        return np.array(self.layer._cell.get(self._name))
+
+    def convert(self, array):
+        """Returns `array` as one that fits here. Raises ValueError naming both shapes."""
+        array = np.asarray(array)
+        if array.shape != self.shape:
+            raise ValueError(
+                f"{self.layer.label}: expected an array of shape {self.shape} for {self._name!r}, got {array.shape}."
+            )
+        return jnp.array(array, self.dtype)
+
+    def store(self, array):
+        self.layer._cell.put(self._name, array)
+
+    def assign(self, value):
+        """Sets the array; the next call or training step uses it."""
+        self.store(self.convert(value))
+        return self
+
+    def assign_add(self, value):
+        return self.assign(self.numpy() + np.asarray(value))
+
+    def assign_sub(self, value):
+        return self.assign(self.numpy() - np.asarray(value))
+
+    def __array__(self, dtype=None, copy=None):
+        return self.numpy() if dtype is None else self.numpy().astype(dtype)
+
+    def __jax_array__(self):
+        return self.value
+
+    def __repr__(self):
+        return f"<Variable {self.path} {self.dtype}{list(self.shape)}>"
+
+    def __getitem__(self, index):
+        return self.value[index]
+
+    def __eq__(self, other):
+        if isinstance(other, Variable):
+            return self.layer is other.layer and self._name == other._name
+        return self.value == other
+
+    def __hash__(self):
+        return hash((id(self.layer), self._name))
+
+
+def _operate(name):
+    return lambda self, *args: getattr(self.value, name)(*(jnp.asarray(a) for a in args))
+
+
+for _name in "add radd sub rsub mul rmul truediv rtruediv pow matmul rmatmul neg abs lt le gt ge".split():
+    setattr(Variable, f"__{_name}__", _operate(f"__{_name}__"))
+
+
+# --------------------------------------------------------------------------------------------- shapes
+
+_BATCH = 2  # the size that stands for an unknown batch while shapes are traced
+_PROBES = (1031, 2053)  # sizes that stand for unknown other axes; a size that follows them is unknown too
+
+
+class Spec:
+    """Shape (None where unknown) and dtype of a value in a graph."""
+
+    __slots__ = ("dtype", "shape")
+
+    def __init__(self, shape, dtype):
+        self.shape, self.dtype = tuple(shape), jnp.dtype(dtype)
+
+    def __repr__(self):
+        return f"Spec({self.shape}, {self.dtype})"
+
+
+def _is_shape(s):
+    return isinstance(s, tuple) and all(d is None or isinstance(d, (int, np.integer)) for d in s)
+
+
+def _is_spec(s):
+    return isinstance(s, (Spec, Symbol))
+
+
+def _tuples(shape):
+    """Returns a shape as a tuple of ints and None; trees (lists, dicts) of shapes keep their form."""
+    if isinstance(shape, dict):
+        return {k: _tuples(s) for k, s in shape.items()}
+    if isinstance(shape, (list, tuple)) and any(isinstance(s, (list, tuple, dict)) for s in shape):
+        return [_tuples(s) for s in shape]
+    return tuple(None if d is None else int(d) for d in shape)
+
+
+def _shapes_of(x):
+    return jax.tree.map(lambda a: tuple(a.shape), x, is_leaf=_is_spec)
+
+
+def _free_sizes(shapes):
+    return any(d is None for s in shapes for d in s[1:])
+
+
+def _fill(shape, probe):
+    sizes = itertools.chain([_BATCH], itertools.repeat(probe))
+    return tuple(size if d is None else d for d, size in zip(shape, sizes, strict=False))
+
+
+def _show(shape):
+    return str(shape)

@@ -1,0 +1,65 @@
+"""Symbols stand for arrays while a graph is drawn; nodes remember which layer was called on which of them."""
+
+import itertools
+
+import jax
+
+_order = itertools.count()
+
+
+class Symbol:
+    """A value of a graph: shape (None where unknown), dtype, and the node that computes it.
+
+    Python's operators and indexing on symbols add layers that do the same to arrays.
+    """
+
+    __slots__ = ("dtype", "index", "name", "node", "shape")
+
+    def __init__(self, shape, dtype, node, index, name=None):
+        self.shape, self.dtype, self.node, self.index, self.name = tuple(shape), dtype, node, index, name
+
+    @property
+    def ndim(self):
+        return len(self.shape)
+
+    def __repr__(self):
+        return f"<Symbol {self.name} {self.dtype}{list(self.shape)}>"
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError(
+            f"{self!r} has no numbers yet: it stands for a value of a graph. Use a layer, or wrap the function "
+            f"in Lambda, to compute with it."
+        )
+
+    __jax_array__ = __array__
+
+    def __bool__(self):
+        raise TypeError(f"{self!r} has no truth value: it stands for a value of a graph. Use a layer to branch.")
+
+    def __iter__(self):
+        raise TypeError(f"{self!r} cannot be iterated over: it stands for a value of a graph.")
+
+
+class Node:
+    """One call of one layer: its input symbols and its output symbols.
+
+    `call` counts the calls of this layer, `order` all calls of the process, so that sorting by it is topological.
+    """
+
+    __slots__ = ("call", "inputs", "layer", "order", "outputs")
+
+    def __init__(self, layer, inputs, call):
+        self.layer, self.inputs, self.call, self.order = layer, inputs, call, next(_order)
+        self.outputs = None
+
+    def connect(self, specs):
+        """Makes the output symbols from a tree of specs, remembers and returns them."""
+        leaves, form = jax.tree.flatten(specs, is_leaf=lambda s: hasattr(s, "dtype"))
+        symbols = [Symbol(s.shape, s.dtype, self, i, self.layer.name) for i, s in enumerate(leaves)]
+        self.outputs = jax.tree.unflatten(form, symbols)
+        return self.outputs
+
+
+def is_symbolic(x):
+    """True if any leaf of the tree is a symbol."""
+    return any(isinstance(leaf, Symbol) for leaf in jax.tree.leaves(x))
