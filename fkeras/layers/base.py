@@ -137,6 +137,7 @@ class Layer(Configured):
 
     rank = None  # of the input, where a layer takes only one: (rank, "[B, H, W, C]")
     takes_ints = False  # integer inputs reach `forward` as they are instead of in the compute dtype
+    casts = True  # False for containers, whose inner layers each follow their own policy
     supports_masking = False  # an input's mask is the output's too
     _cell = None
     _nodes = ()
@@ -213,23 +214,34 @@ class Layer(Configured):
         """
         if ctx is None:
             ctx = Context(training, None if key is None else rng.as_key(key), mask, rows)
+        return self.apply_masked(params, state, x, ctx)[:2]
+
+    def apply_masked(self, params, state, x, ctx):
+        """Computes (y, state, mask of y): what a graph calls, and the one place where a layer's arrays are cast."""
         try:
             with jax.named_scope(self.name):
                 compute = self.dtype.compute_dtype
                 x = jax.tree.map(lambda a: self._cast_input(a, compute), x)
-                if self.dtype.variable_dtype != compute:
+                if self.casts and self.dtype.variable_dtype != compute:
                     params = dtypes.cast_floats(params, compute)
-                y, state = self.forward(params, state, x, ctx)
+                y, state, mask = self.forward_masked(params, state, x, ctx)
                 if self.activity_regularizer is not None:
                     self._penalize(y, ctx)
         except Exception as err:
             shapes = ", ".join(f"{getattr(a, 'dtype', '?')}{list(jnp.shape(a))}" for a in jax.tree.leaves(x))
             err.add_note(f"in layer {self.name!r} ({type(self).__name__}), called on {shapes}")
             raise
-        return y, state
+        return y, state, mask
+
+    def forward_masked(self, params, state, x, ctx):
+        """Computes (y, state, mask of y); a layer that makes masks of its own accord writes this one instead."""
+        y, state = self.forward(params, state, x, ctx)
+        return y, state, self.compute_mask(x, ctx.mask)
 
     def _cast_input(self, a, compute):
         a = jnp.asarray(a)
+        if not self.casts:
+            return a
         is_float = jnp.issubdtype(a.dtype, jnp.floating)
         return a.astype(compute) if is_float or not (self.takes_ints or a.dtype == jnp.complex64) else a
 

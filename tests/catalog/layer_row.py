@@ -35,9 +35,9 @@ class LayerRow:
 
     def build(self):
         """Returns the fkeras layer and an input array of its shape, from a fixed seed."""
-        import fkeras.layers
+        from fkeras.layers.base import layers
 
-        layer = self.make() if self.make else getattr(fkeras.layers, self.kind)(**self.kwargs)
+        layer = self.make() if self.make else layers.lookup(self.kind)(**self.kwargs)
         return layer, self.input()
 
     def input(self):

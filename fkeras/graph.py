@@ -1,0 +1,189 @@
+"""A graph of layers is itself a layer: `declare` nests the children's declarations, `forward` replays the calls.
+
+`Graph` is the one executor: a functional model is a graph from its inputs to its outputs, a `Sequential` becomes one
+when its input shape is known. Parameters are keyed by layer, so that a layer called twice shares its weights; random
+keys are folded by layer and call, so that it draws anew each time.
+"""
+
+import collections
+
+import jax
+
+from fkeras.layers.base import Layer, Spec, _is_spec, _tuples, layers
+from fkeras.layers.symbol import Node, Symbol
+
+
+@layers.register
+class InputLayer(Layer):
+    """Where a graph begins: one input of a known shape.
+
+    Args:
+        shape: Without the batch axis; None where a size is not known.
+        batch_size: Size of the batch axis, or None.
+        dtype: Of the values, "float32" by default.
+        batch_shape: Shape with the batch axis, instead of `shape` and `batch_size`.
+    """
+
+    takes_ints = True
+    supports_masking = True
+
+    def __init__(self, shape=None, batch_size=None, dtype=None, batch_shape=None, name=None, **kwargs):
+        if batch_shape is None:
+            if shape is None:
+                raise ValueError("Input: give `shape` (without the batch axis) or `batch_shape` (with it).")
+            if isinstance(shape, int):
+                raise ValueError(f"Input: expected shape as a tuple, got {shape}. Did you mean shape=({shape},)?")
+            batch_shape = (batch_size, *shape)
+        for unused in ("sparse", "ragged"):
+            if kwargs.pop(unused, False):
+                raise ValueError(f"Input: {unused} inputs do not exist in JAX; pass a dense array.")
+        kwargs.pop("optional", None)
+        kwargs.pop("dtype_policy", None)
+        super().__init__(name=name, batch_shape=_tuples(batch_shape), **kwargs)
+        object.__setattr__(self, "shape", self.batch_shape[1:])
+        object.__setattr__(self, "batch_size", self.batch_shape[0])
+        object.__setattr__(self, "input_dtype", str(dtype or "float32"))
+        node = Node(self, [], 0)
+        object.__setattr__(self, "_nodes", (node,))
+        node.connect(Spec(self.batch_shape, self.input_dtype))
+        self._ensure(self.batch_shape)
+
+    def forward(self, params, state, x, ctx):
+        return x, state
+
+    def get_config(self):
+        return {
+            "batch_shape": list(self.batch_shape),
+            "dtype": self.input_dtype,
+            "sparse": False,
+            "ragged": False,
+            "name": self.name,
+        }
+
+
+def Input(shape=None, batch_size=None, dtype=None, batch_shape=None, name=None, **kwargs):
+    """Makes a symbol to begin a graph with: `x = Input((28, 28, 1))`, `y = Dense(10)(x)`, `Model(x, y)`.
+
+    Args: see `InputLayer`.
+    """
+    return InputLayer(shape, batch_size, dtype, batch_shape, name or _input_name(), **kwargs).output
+
+
+def _input_name():
+    return InputLayer.default_name()
+
+
+class Graph:
+    """The calls between input and output symbols, in an order in which they can be replayed.
+
+    Args:
+        inputs, outputs: Trees (one, list, dict) of symbols.
+        name: For messages.
+
+    Raises:
+        ValueError: An output does not depend on the inputs given, or two layers have one name.
+    """
+
+    def __init__(self, inputs, outputs, name="model"):
+        self.inputs, self.outputs, self.name = inputs, outputs, name
+        self.input_symbols = jax.tree.leaves(inputs)
+        self.output_symbols = jax.tree.leaves(outputs)
+        for kind, symbols in (("inputs", self.input_symbols), ("outputs", self.output_symbols)):
+            for s in symbols:
+                if not isinstance(s, Symbol):
+                    raise ValueError(
+                        f"Model {name!r}: expected its {kind} to be symbols, made by Input(...) and by calling "
+                        f"layers on symbols, got {type(s).__name__}."
+                    )
+        self.nodes = self._collect()
+        calls = collections.Counter()
+        self._call = {}  # which call of its layer a node is, counted within this graph
+        for node in self.nodes:
+            self._call[id(node)] = calls[node.layer]
+            calls[node.layer] += 1
+        self.layers = list(dict.fromkeys(node.layer for node in self.nodes))
+        self._check_names()
+
+    def _collect(self):
+        known = set(map(id, self.input_symbols))
+        found, stack = {}, [s.node for s in self.output_symbols if id(s) not in known]
+        while stack:
+            node = stack.pop()
+            if id(node) in found:
+                continue
+            found[id(node)] = node
+            if isinstance(node.layer, InputLayer):
+                ins = ", ".join(s.node.layer.name for s in self.input_symbols)
+                raise ValueError(
+                    f"Model {self.name!r}: its outputs also depend on {node.layer.label}, which is not among its "
+                    f"inputs ({ins}). Add it to `inputs`, or cut the graph after it."
+                )
+            stack += [s.node for s in jax.tree.leaves(node.inputs) if id(s) not in known]
+        begin = [s.node for s in self.input_symbols if isinstance(s.node.layer, InputLayer)]
+        return begin + sorted(found.values(), key=lambda n: n.order)
+
+    def _check_names(self):
+        by_name = collections.defaultdict(list)
+        for layer in self.layers:
+            by_name[layer.name].append(layer)
+        for name, group in by_name.items():
+            if len(group) > 1:
+                kinds = ", ".join(type(g).__name__ for g in group)
+                raise ValueError(
+                    f"Model {self.name!r}: {len(group)} layers are called {name!r} ({kinds}). "
+                    f"Names are keys of the parameter tree: give each its own `name=`."
+                )
+
+    def declare(self):
+        """Returns {layer name: declarations} of the built layers."""
+        out = {}
+        for layer in self.layers:
+            if tree := _nested(layer):
+                out[layer.name] = tree
+        return out
+
+    def forward(self, params, state, x, ctx):
+        """Replays the calls on the arrays `x`, a tree like `inputs`; returns the tree of outputs, state and masks."""
+        flat = jax.tree.leaves(x)
+        values = {id(s): a for s, a in zip(self.input_symbols, flat, strict=True)}
+        masks = dict.fromkeys(values)
+        if ctx.mask is not None:
+            given = jax.tree.leaves(ctx.mask, is_leaf=lambda m: m is None)
+            masks.update(zip(map(id, self.input_symbols), given, strict=False))
+        new_state = dict(state)
+        for node in self.nodes:
+            layer = node.layer
+            if isinstance(layer, InputLayer):
+                continue
+            inputs = jax.tree.map(lambda s: values[id(s)], node.inputs)
+            mask = jax.tree.map(lambda s: masks[id(s)], node.inputs)
+            here = ctx.at(layer.name, *([call] if (call := self._call[id(node)]) else []), mask=mask)
+            own = params.get(layer.name, {}), new_state.get(layer.name, {})
+            y, after, out_mask = layer.apply_masked(*own, inputs, here)
+            if layer.name in new_state:
+                new_state[layer.name] = after
+            outputs = jax.tree.leaves(node.outputs)
+            spread = jax.tree.leaves(out_mask, is_leaf=lambda m: m is None) if out_mask is not None else [None]
+            for i, (s, a) in enumerate(zip(outputs, jax.tree.leaves(y), strict=True)):
+                values[id(s)] = a
+                masks[id(s)] = spread[i] if len(spread) == len(outputs) else spread[0]
+        out = jax.tree.map(lambda s: values[id(s)], self.outputs)
+        return out, new_state, jax.tree.map(lambda s: masks[id(s)], self.outputs)
+
+    def specs(self):
+        """Returns the tree of the outputs' shapes and dtypes."""
+        return jax.tree.map(lambda s: Spec(s.shape, s.dtype), self.outputs, is_leaf=_is_spec)
+
+    def parents(self, layer):
+        """Returns the names of the layers whose outputs `layer` is called on in this graph."""
+        return [s.node.layer.name for n in self.nodes if n.layer is layer for s in jax.tree.leaves(n.inputs)]
+
+
+def _nested(layer):
+    out = {}
+    for path, weight in layer.declarations().items():
+        node = out
+        for key in path[:-1]:
+            node = node.setdefault(key, {})
+        node[path[-1]] = weight
+    return out

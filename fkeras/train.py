@@ -1,0 +1,216 @@
+"""The training step, written once: a pure function of a TrainState and a batch.
+
+`fit`, `train_on_batch`, several steps per dispatch and loops of one's own all call `Program.train_step`.
+A batch is a dict {"x", "y", "w", "rows"}: inputs, targets and sample weights (trees like the model's inputs and outputs;
+`y` and `w` lists with one entry per output), and the bool mask [B] of the rows that are real.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from fkeras import rng, tree
+from fkeras.layers.base import Context
+
+
+class TrainState(NamedTuple):
+    """Everything that a training step reads and writes.
+
+    params, state: The model's arrays, as `model.gather()` returns them.
+    opt: The optimizer's state. metrics: {name: metric state}.
+    step: int32, counts steps; with `key` it decides all noise.
+    """
+
+    params: Any
+    state: Any
+    opt: Any
+    metrics: Any
+    step: Any
+    key: Any
+
+
+class LossMean:
+    """Mean of a loss over rows: the monoid behind 'loss' and 'output_loss' in the logs."""
+
+    def init(self):
+        return {"total": jnp.float32(0), "rows": jnp.float32(0)}
+
+    def add(self, state, loss, rows):
+        return {"total": state["total"] + loss * rows, "rows": state["rows"] + rows}
+
+    def result(self, state):
+        return state["total"] / jnp.maximum(state["rows"], 1.0)
+
+
+_mean = LossMean()
+
+
+class Program:
+    """What `compile` fixed, resolved for a model with known shapes: the pure functions of training.
+
+    Args:
+        model: A built layer; used for its pure `apply_masked` and its declarations.
+        optimizer: From `fkeras.optim`.
+        outputs: List of `OutputGoal`, one per output.
+        trained: Set of parameter paths that training changes.
+    """
+
+    def __init__(self, model, optimizer, outputs, trained, axis=None):
+        self.model, self.optimizer, self.outputs = model, optimizer, outputs
+        self.trained, self.axis = frozenset(trained), axis
+        declared = {p: w for p, w in model.declarations().items() if w.trainable}
+        self.penalties = [(p, w.regularizer) for p, w in declared.items() if w.regularizer is not None and p in trained]
+        self.constraints = {p: w.constraint for p, w in declared.items() if w.constraint is not None and p in trained}
+
+    # ---------------------------------------------------------------------------------------- pieces
+
+    def forward(self, params, state, batch, *, training, key=None):
+        """Runs the model. Returns (y_pred, state, mask, inner losses)."""
+        rows = batch["rows"]
+        start = 0 if self.axis is None else jax.lax.axis_index(self.axis) * rows.shape[0]
+        row_ids = start + jnp.arange(rows.shape[0], dtype=jnp.int32)
+        ctx = Context(training, key, batch.get("mask"), rows, row_ids, self.axis, (), [])
+        y_pred, state, mask = self.model.apply_masked(params, state, batch["x"], ctx)
+        return y_pred, state, mask, ctx.losses
+
+    def total_loss(self, params, batch, y_pred, mask, inner):
+        """Returns (loss of the step, one loss per output): data losses, weight penalties and inner losses."""
+        parts = []
+        preds, masks = _per_output(y_pred, mask, len(self.outputs))
+        for i, goal in enumerate(self.outputs):
+            if goal.loss is None:
+                parts.append(None)
+                continue
+            parts.append(
+                self._mean(*goal.loss.total(batch["y"][i], preds[i], batch["w"][i], masks[i], batch["rows"]))
+            )
+        total = sum((p * g.weight for p, g in zip(parts, self.outputs, strict=True) if p is not None), jnp.float32(0))
+        for value, count in inner:
+            total = total + self._mean(value, count)
+        leaves = tree.flatten(params)
+        penalty = sum((regularizer(leaves[p]) for p, regularizer in self.penalties), jnp.float32(0))
+        if self.axis is not None:  # every device computes the same penalty; their sum must be it once
+            penalty = penalty / jax.lax.psum(1, self.axis)
+        return total + penalty, parts
+
+    def _mean(self, total, count):
+        """A device's share of a global mean: its sum over the count of all devices."""
+        if count is None:
+            return jnp.asarray(total, jnp.float32)
+        if self.axis is not None:
+            count = jax.lax.psum(count, self.axis)
+        return total / jnp.where(count == 0, 1, count)
+
+    def init_metrics(self, y_shapes, pred_shapes):
+        """Returns the empty state of all metrics, for targets and predictions of these shapes."""
+        found = {"loss": _mean.init()}
+        for i, goal in enumerate(self.outputs):
+            if goal.loss_name:
+                found[goal.loss_name] = _mean.init()
+            for name, metric, _ in goal.metrics:
+                found[name] = metric.init(y_shapes[i], pred_shapes[i])
+        return found
+
+    def update_metrics(self, metrics, batch, y_pred, mask, loss, parts):
+        """Adds one batch to the metrics' states; on each device its own rows."""
+        rows = batch["rows"]
+        count = jnp.sum(rows, dtype=jnp.float32)
+        preds, masks = _per_output(y_pred, mask, len(self.outputs))
+        share = count if self.axis is None else jax.lax.psum(count, self.axis)
+        out = {"loss": _mean.add(metrics["loss"], loss, share)}
+        for i, goal in enumerate(self.outputs):
+            if goal.loss_name:
+                out[goal.loss_name] = _mean.add(metrics[goal.loss_name], parts[i], share)
+            for name, metric, weighted in goal.metrics:
+                weight = batch["w"][i] if weighted else None
+                out[name] = metric.update(metrics[name], batch["y"][i], preds[i], weight, masks[i], rows)
+        return out
+
+    def merge_metrics(self, before, added):
+        """Adds the other devices' metrics to those from before this step."""
+        return added if self.axis is None else jax.tree.map(
+            lambda b, a: b + jax.lax.psum(a - b, self.axis), before, added
+        )
+
+    def logs(self, metrics):
+        """Returns {name: scalar} for the logs, in Keras's order."""
+        out = {"loss": _mean.result(metrics["loss"])}
+        out |= {g.loss_name: _mean.result(metrics[g.loss_name]) for g in self.outputs if g.loss_name}
+        for goal in self.outputs:
+            for name, metric, _ in goal.metrics:
+                value = metric.result(metrics[name])
+                out |= value if isinstance(value, dict) else {name: value}
+        return out
+
+    # ----------------------------------------------------------------------------------------- steps
+
+    def train_step(self, ts, batch):
+        """Computes the next TrainState: forward, losses, gradient, update, constraints, metrics. Pure."""
+        trained, frozen = tree.split(ts.params, self.trained)
+        key = rng.fold(ts.key, ts.step)
+
+        def objective(trained):
+            params = tree.join(trained, frozen)
+            y_pred, state, mask, inner = self.forward(params, ts.state, batch, training=True, key=key)
+            loss, parts = self.total_loss(params, batch, y_pred, mask, inner)
+            scale = self.optimizer.loss_scale(ts.opt) if hasattr(self.optimizer, "loss_scale") else None
+            return loss if scale is None else loss * scale, (loss, parts, y_pred, state, mask)
+
+        grads, (loss, parts, y_pred, state, mask) = jax.grad(objective, has_aux=True)(trained)
+        if self.axis is not None:
+            grads, loss, parts = jax.lax.psum((grads, loss, parts), self.axis)
+        trained, opt = self.optimizer.update(grads, ts.opt, trained)
+        if self.constraints:
+            leaves = tree.flatten(trained)
+            trained = tree.unflatten({p: self.constraints[p](a) if p in self.constraints else a for p, a in leaves.items()})
+        metrics = self.update_metrics(ts.metrics, batch, y_pred, mask, loss, parts)
+        return TrainState(tree.join(trained, frozen), state, opt, metrics, ts.step + 1, ts.key)
+
+    def test_step(self, params, state, metrics, batch):
+        """Adds a batch to the metrics without training. Pure."""
+        y_pred, _, mask, inner = self.forward(params, state, batch, training=False)
+        loss, parts = self.total_loss(params, batch, y_pred, mask, inner)
+        if self.axis is not None:
+            loss, parts = jax.lax.psum((loss, parts), self.axis)
+        return self.update_metrics(metrics, batch, y_pred, mask, loss, parts)
+
+    # ---------------------------------------------------------------------- several steps per dispatch
+
+    def train_block(self, ts, block, n):
+        """Runs `n` training steps on the first `n` batches of `block` (leaves [K, B, ...]).
+
+        `n` is an array: one compiled program serves every number of steps up to K.
+        """
+        ts = jax.lax.fori_loop(0, n, lambda i, ts: self.train_step(ts, _pick(block, i)), ts)
+        return ts, self.logs(ts.metrics)
+
+    def test_block(self, params, state, metrics, block, n):
+        """Adds the first `n` batches of `block` to the metrics."""
+        metrics = jax.lax.fori_loop(0, n, lambda i, m: self.test_step(params, state, m, _pick(block, i)), metrics)
+        return metrics, self.logs(metrics)
+
+
+class OutputGoal(NamedTuple):
+    """What one output of the model is trained towards.
+
+    loss: From `fkeras.losses`, or None. weight: Its factor in the total.
+    loss_name: Its name in the logs, or None with a single output.
+    metrics: Tuple of (name in the logs, metric, whether sample weights count).
+    """
+
+    loss: Any
+    weight: float
+    loss_name: str | None
+    metrics: tuple
+
+
+def _pick(block, i):
+    return jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, i, 0, keepdims=False), block)
+
+
+def _per_output(y_pred, mask, n):
+    """Returns lists (predictions, masks) with one entry per output."""
+    preds = jax.tree.leaves(y_pred)
+    masks = jax.tree.leaves(mask, is_leaf=lambda m: m is None) if mask is not None else []
+    return preds, (masks if len(masks) == n else [None] * n)
