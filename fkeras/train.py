@@ -19,14 +19,13 @@ class TrainState(NamedTuple):
 
     params, state: The model's arrays, as `model.gather()` returns them.
     opt: The optimizer's state. metrics: {name: metric state}.
-    step: int32, counts steps; with `key` it decides all noise.
+    key: JAX key; with the optimizer's count of iterations it decides all noise.
     """
 
     params: Any
     state: Any
     opt: Any
     metrics: Any
-    step: Any
     key: Any
 
 
@@ -127,12 +126,6 @@ class Program:
                 out[name] = metric.update(metrics[name], batch["y"][i], preds[i], weight, masks[i], rows)
         return out
 
-    def merge_metrics(self, before, added):
-        """Adds the other devices' metrics to those from before this step."""
-        return added if self.axis is None else jax.tree.map(
-            lambda b, a: b + jax.lax.psum(a - b, self.axis), before, added
-        )
-
     def logs(self, metrics):
         """Returns {name: scalar} for the logs, in Keras's order."""
         out = {"loss": _mean.result(metrics["loss"])}
@@ -148,7 +141,7 @@ class Program:
     def train_step(self, ts, batch):
         """Computes the next TrainState: forward, losses, gradient, update, constraints, metrics. Pure."""
         trained, frozen = tree.split(ts.params, self.trained)
-        key = rng.fold(ts.key, ts.step)
+        key = rng.fold(ts.key, ts.opt["iterations"])
 
         def objective(trained):
             params = tree.join(trained, frozen)
@@ -165,7 +158,7 @@ class Program:
             leaves = tree.flatten(trained)
             trained = tree.unflatten({p: self.constraints[p](a) if p in self.constraints else a for p, a in leaves.items()})
         metrics = self.update_metrics(ts.metrics, batch, y_pred, mask, loss, parts)
-        return TrainState(tree.join(trained, frozen), state, opt, metrics, ts.step + 1, ts.key)
+        return TrainState(tree.join(trained, frozen), state, opt, metrics, ts.key)
 
     def test_step(self, params, state, metrics, batch):
         """Adds a batch to the metrics without training. Pure."""

@@ -1,0 +1,293 @@
+"""From what users hand to fit, evaluate and predict to a checked source of batches."""
+
+import warnings
+
+import jax
+import numpy as np
+
+from fkeras import losses as losses_lib
+from fkeras.data.sources import ArraySource, BatchSource, Columns, PyDataset, host_array, is_rows, make_source
+from fkeras.settings import nearest
+
+
+def training_source(model, x, y, sample_weight, class_weight, batch_size, shuffle, steps, what="fit"):
+    """Returns the source of (x, y, w) batches for fit or evaluate."""
+    if x is None:
+        raise ValueError(f"{what}: there are no data: x is None.")
+    if is_batches(x, y):
+        for name, value in (("y", y), ("sample_weight", sample_weight), ("batch_size", batch_size)):
+            if value is not None:
+                raise ValueError(
+                    f"{what}: x is an iterable of batches ({type(x).__name__}), which brings its own {name}; "
+                    f"leave {name} out."
+                )
+        weigh = _class_weigher(model, class_weight)
+        return BatchSource(x, lambda batch: weigh(arrange_batch(model, batch)), steps, f"{what}: x")
+    columns = _class_weigher(model, class_weight)(arrange(model, x, y, sample_weight, what))
+    _check_lengths(columns, what)
+    return make_source(columns, _batch_size(batch_size, columns.rows, what), shuffle)
+
+
+def validation_source(model, source, data, split, batch_size, steps):
+    """Returns (training source, validation source or None), splitting off the last rows if asked."""
+    if data is not None:
+        if isinstance(data, (tuple, list)) and len(data) in (1, 2, 3) and not is_batches(data, None):
+            columns = arrange(model, *(*data, None, None)[:3], "fit(validation_data=...)")
+            _check_lengths(columns, "fit(validation_data=...)")
+            return source, make_source(columns, _batch_size(batch_size, columns.rows, "fit"))
+        if is_batches(data, None):
+            return source, BatchSource(data, lambda b: arrange_batch(model, b), steps, "fit: validation_data")
+        raise ValueError(
+            f"fit: expected validation_data as (x, y), (x, y, sample_weight) or an iterable of batches, "
+            f"got {type(data).__name__}."
+        )
+    if isinstance(split, bool) or not 0 <= split < 1:
+        raise ValueError(f"fit: expected validation_split as a fraction in [0, 1), got {split!r}.")
+    if not split:
+        return source, None
+    if not hasattr(source, "split"):
+        raise ValueError("fit: validation_split needs arrays; for an iterable of batches give validation_data.")
+    first, last = source.split(split)
+    if not first.rows or not last.rows:
+        raise ValueError(
+            f"fit: validation_split={split} of {source.rows} rows leaves {first.rows} to train on and {last.rows} "
+            f"to validate on. Give more data or another fraction."
+        )
+    return first, last
+
+
+def prediction_source(model, x, batch_size, steps):
+    """Returns the source of batches for predict."""
+    if x is None:
+        raise ValueError("predict: there are no data: x is None.")
+    if is_batches(x, None):
+        if batch_size is not None:
+            raise ValueError("predict: x is an iterable of batches, which have their own size; leave batch_size out.")
+        return BatchSource(x, lambda batch: arrange_batch(model, batch, targets=False), steps, "predict: x")
+    columns = arrange(model, x, None, None, "predict")
+    _check_lengths(columns, "predict")
+    return make_source(columns, _batch_size(batch_size, columns.rows, "predict"))
+
+
+def single_batch(model, x, y, sample_weight, class_weight, targets=True):
+    """Returns a source of one batch of exactly the rows given."""
+    columns = arrange(model, x, y if targets else None, sample_weight, "train_on_batch")
+    columns = _class_weigher(model, class_weight)(columns)
+    _check_lengths(columns, "train_on_batch")
+    return ArraySource(columns, columns.rows)
+
+
+# ---------------------------------------------------------------------------------------- arrangement
+
+
+def is_batches(x, y):
+    """True if `x` is an iterable of batches rather than the rows themselves."""
+    if isinstance(x, PyDataset):
+        return True
+    if isinstance(x, dict) or is_rows(x) or isinstance(x, (str, bytes, int, float)):
+        return False
+    if isinstance(x, (list, tuple)):
+        return y is None and bool(x) and all(isinstance(b, tuple) and len(b) in (2, 3) for b in x) and _are_batches(x)
+    return hasattr(x, "__iter__") or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
+
+
+def _are_batches(x):
+    return all(hasattr(part, "shape") and len(part.shape) > 0 for part in x[0])
+
+
+def arrange(model, x, y, w, what):
+    """Returns `Columns` in the order of the model's inputs and outputs."""
+    xs = _leaves(x, model.input_names, model.input_ranks, what, "x", "input")
+    names = model.output_names
+    ys = None if y is None else _leaves(y, names, None, what, "y", "output")
+    ws = None if w is None else _weights(w, names, what)
+    return Columns([_frame(a) for a in xs], ys and [_frame(a) for a in ys], ws)
+
+
+def _frame(a):
+    return a.to_numpy() if hasattr(a, "to_numpy") else a
+
+
+def arrange_batch(model, batch, targets=True):
+    """Returns `Columns` of one batch as an iterable gave it: x, (x,), (x, y) or (x, y, sample_weight)."""
+    parts = batch if isinstance(batch, tuple) else (batch,)
+    if isinstance(batch, list) and len(batch) in (2, 3) and len(model.input_names or "1") == 1 and targets:
+        parts = tuple(batch)  # a torch DataLoader gives lists
+    if not 1 <= len(parts) <= 3:
+        raise ValueError(f"A batch is x, (x, y) or (x, y, sample_weight); got a tuple of {len(parts)}.")
+    x, y, w = (*parts, None, None)[:3]
+    return arrange(model, x, y if targets else None, w if targets else None, "a batch").map(host_array)
+
+
+def _leaves(value, names, ranks, what, argument, noun):
+    """Returns one array per input (or output), from an array, a list or a dict by name."""
+    n = len(names) if names else 1
+    if isinstance(value, dict):
+        if not names:
+            if len(value) == 1:
+                return [_array(v) for v in value.values()]
+            raise ValueError(f"{what}: {argument} is a dict, but the model has one {noun}. Give an array.")
+        missing = [k for k in names if k not in value]
+        if missing:
+            raise ValueError(
+                f"{what}: {argument} has no {missing[0]!r}.{nearest(missing[0], value)} The model's {noun}s: "
+                f"{', '.join(names)}; got {', '.join(map(str, value))}."
+            )
+        return [_array(value[k]) for k in names]
+    if isinstance(value, (list, tuple)):
+        if n > 1:
+            if len(value) != n:
+                raise ValueError(
+                    f"{what}: expected {n} arrays for the model's {noun}s ({', '.join(names)}), got {len(value)}."
+                )
+            return [_array(v) for v in value]
+        is_array = len(value) == 1 and hasattr(value[0], "shape")
+        if is_array and (ranks is None or len(value[0].shape) == ranks[0]):
+            return [_array(value[0])]
+        return [_array(value)]
+    if n > 1:
+        raise ValueError(
+            f"{what}: the model has {n} {noun}s ({', '.join(names)}): give {argument} as a list or a dict of arrays, "
+            f"got one {type(value).__name__}."
+        )
+    return [_array(value)]
+
+
+def _array(a):
+    if hasattr(a, "to_numpy"):
+        a = a.to_numpy()
+    if not hasattr(a, "shape"):
+        a = host_array(a)
+    if len(a.shape) == 0:
+        raise ValueError(f"Expected an array of rows, got a single value: {a!r}.")
+    return a
+
+
+def _weights(w, names, what):
+    if isinstance(w, dict):
+        return [_maybe(w.get(k)) for k in names]
+    if isinstance(w, (list, tuple)) and names and len(names) > 1 and len(w) == len(names):
+        return [_maybe(a) for a in w]
+    w = _array(w)
+    return [w] * (len(names) if names else 1)
+
+
+def _maybe(a):
+    return None if a is None else _array(a)
+
+
+def _class_weigher(model, class_weight):
+    """Returns a function that multiplies the class weights into the columns' sample weights."""
+    if class_weight is None:
+        return lambda columns: columns
+    if not isinstance(class_weight, dict):
+        raise TypeError(f"class_weight: expected a dict {{class: weight}}, got {type(class_weight).__name__}.")
+    table = {int(k): float(v) for k, v in class_weight.items()}
+
+    def weigh(columns):
+        if columns.y is None or len(columns.y) != 1:
+            raise ValueError("class_weight needs a model with one output and its targets y.")
+        y = np.asarray(columns.y[0])
+        classes = np.argmax(y, -1) if y.ndim > 1 and y.shape[-1] > 1 else np.round(y).astype(int)
+        classes = classes.reshape(classes.shape[0], -1)[:, 0] if classes.ndim > 1 and classes.shape[-1] == 1 else classes
+        values, where = np.unique(classes, return_inverse=True)
+        missing = [int(v) for v in values if int(v) not in table]
+        if missing:
+            raise ValueError(
+                f"class_weight has no weight for class {missing[0]}, which is among the targets. "
+                f"It has: {', '.join(map(str, sorted(table)))}; the targets have: {', '.join(map(str, values[:20]))}."
+            )
+        w = np.array([table[int(v)] for v in values], np.float32)[where].reshape(classes.shape)
+        if columns.w is not None and columns.w[0] is not None:
+            w = w * np.asarray(columns.w[0]).reshape(w.shape).astype(np.float32)
+        return Columns(columns.x, columns.y, [w])
+
+    return weigh
+
+
+# --------------------------------------------------------------------------------------------- checks
+
+
+def _batch_size(batch_size, rows, what):
+    """Returns the size of a batch: as asked, but not far beyond the rows there are."""
+    if batch_size is None:
+        batch_size = 32
+    if isinstance(batch_size, bool) or not hasattr(batch_size, "__int__") or int(batch_size) != batch_size or batch_size < 1:
+        raise ValueError(f"{what}: expected batch_size >= 1, got {batch_size!r}.")
+    return min(int(batch_size), max(32, 1 << (rows - 1).bit_length()))
+
+
+def _check_lengths(columns, what):
+    lengths = [(name, a.shape[0]) for name in "xyw" for a in (getattr(columns, name) or []) if a is not None]
+    label = {"x": "x", "y": "y", "w": "sample_weight"}
+    if len({n for _, n in lengths}) > 1:
+        shown = ", ".join(f"{label[name]} has {n}" for name, n in lengths)
+        raise ValueError(f"{what}: all arrays need the same number of rows: {shown}.")
+    if not lengths or lengths[0][1] == 0:
+        raise ValueError(f"{what}: the data are empty: x has 0 rows.")
+
+
+def check(model, source, columns, what, goals):
+    """Looks at model, data and goals together, on the host, before anything is compiled."""
+    whole = source.columns if source.in_memory else columns
+    for symbol, a, place in zip(model.input_specs(), columns.x, model.input_names, strict=False):
+        want = tuple(symbol.shape)
+        got = tuple(a.shape)
+        fits = len(want) == len(got) and all(w is None or w == g for w, g in zip(want[1:], got[1:], strict=True))
+        if not fits:
+            hint = ""
+            if len(got) == len(want) - 1:
+                hint = " Is an axis missing? x[..., None] adds a channel axis, x[None] a batch axis."
+            raise ValueError(
+                f"{model.label}: expected {place!r} of shape {want} (the batch axis first), "
+                f"got an array of shape {got} in {what}.{hint}"
+            )
+    _check_values(model, whole.x)
+    for name, arrays in (("x", whole.x), ("y", whole.y or [])):
+        for a in arrays:
+            if _has_nan(a):
+                warnings.warn(
+                    f"{what}: {name} contains NaN or infinity; the loss will be NaN too. Look for missing values: "
+                    f"np.isnan({name}).sum(), then fill or drop those rows.",
+                    stacklevel=4,
+                )
+    if goals is None:
+        return
+    losses = [g.loss for g in goals]
+    if what in ("fit", "train_on_batch") and all(loss is None for loss in losses) and not model.has_inner_losses():
+        raise ValueError(
+            f"{model.label}: there is nothing to minimize: compile() was given no loss. "
+            f"For example compile(optimizer, loss='mse')."
+        )
+    if any(loss is not None for loss in losses) and columns.y is None:
+        raise ValueError(f"{what}: the model was compiled with a loss, but there are no targets: y is None.")
+    specs = jax.tree.leaves(model.output_specs())
+    for loss, spec, y, first in zip(losses, specs, whole.y or [], columns.y or [], strict=False):
+        if loss is not None:
+            losses_lib.check_targets(loss, np.asarray(y if source.in_memory else first), tuple(spec.shape))
+    _warn_of_single_softmax(model)
+
+
+def _check_values(model, xs):
+    for layer, i in model.input_consumers():
+        if hasattr(layer, "check_values"):
+            layer.check_values(np.asarray(xs[i]))
+
+
+def _has_nan(a):
+    a = np.asarray(a)
+    if a.dtype.kind != "f" or not a.size:
+        return False
+    with np.errstate(all="ignore"):
+        return not np.isfinite(a.sum(dtype=np.float32)) and not np.isfinite(a).all()
+
+
+def _warn_of_single_softmax(model):
+    for layer in model.own_and_inner():
+        activation = getattr(layer, "activation", None)
+        if getattr(activation, "__name__", "") == "softmax" and getattr(layer, "units", 0) == 1:
+            warnings.warn(
+                f"{layer.label} applies softmax to a single unit, which is always 1: nothing can be learned. "
+                f"Use activation='sigmoid' with binary_crossentropy, or one unit per class.",
+                stacklevel=5,
+            )

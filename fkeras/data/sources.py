@@ -1,0 +1,372 @@
+"""Sources of batches: arrays in memory, files read by slices, and iterables of batches.
+
+A source hands out *blocks*: up to K batches of B rows in arrays [K, B, ...], always of one shape, whatever is left of the
+data. The ragged last batch is filled up with copies of real rows, and `rows` says which rows are real.
+"""
+
+import collections.abc
+import math
+
+import numpy as np
+
+from fkeras import dtypes
+
+BLOCK_BYTES = 1 << 22  # a block is kept around this size, so that it stays in cache and starts quickly
+BLOCK_STEPS = 1024  # batches in a block at most
+
+
+class PyDataset:
+    """Base of data sets of one's own: `__len__` batches, `__getitem__(i)` -> (x, y) or (x, y, sample_weight).
+
+    Args: as Keras 3; `workers`, `use_multiprocessing` and `max_queue_size` describe how Keras would read ahead.
+
+    Example:
+        >>> class Squares(PyDataset):
+        ...     def __len__(self):
+        ...         return 3
+        ...     def __getitem__(self, i):
+        ...         x = np.full((4, 1), i)
+        ...         return x, x**2
+        >>> len(Squares()), Squares()[2][1][0, 0].item()
+        (3, 4)
+    """
+
+    def __init__(self, workers=1, use_multiprocessing=False, max_queue_size=10):
+        self.workers, self.use_multiprocessing, self.max_queue_size = workers, use_multiprocessing, max_queue_size
+
+    def on_epoch_begin(self):
+        """Called before each epoch."""
+
+    def on_epoch_end(self):
+        """Called after each epoch, for shuffling."""
+
+
+Sequence = PyDataset
+
+
+class Columns:
+    """The arrays of one batch or data set: inputs (list), targets (list or None), weights (list or None)."""
+
+    def __init__(self, x, y=None, w=None):
+        self.x, self.y, self.w = x, y, w
+
+    def all(self):
+        return [*self.x, *(self.y or []), *(self.w or [])]
+
+    def map(self, fn):
+        y, w = (None if part is None else [fn(a) for a in part] for part in (self.y, self.w))
+        return Columns([fn(a) for a in self.x], y, w)
+
+    @property
+    def rows(self):
+        return len(self.all()[0])
+
+
+class Source:
+    """Base: rows in batches of `batch_size`; `steps` is the number of batches in an epoch, None if unknown."""
+
+    steps = None
+    batch_size = None
+    in_memory = False
+
+    def reader(self, order_seed=None):
+        """Returns a `Reader` for one epoch."""
+        raise TypeError(f"{type(self).__name__} is not a source of data.")
+
+    def peek(self):
+        """Returns `Columns` of a few first rows, to learn shapes and dtypes from."""
+        raise TypeError(f"{type(self).__name__} is not a source of data.")
+
+    def end_epoch(self):
+        """Called after each epoch."""
+
+
+class Reader:
+    """Reads one epoch of a source in blocks."""
+
+    def __init__(self, batches, batch_size, transform):
+        self.batches, self.batch_size, self.transform = batches, batch_size, transform
+
+    def read(self, n, capacity):
+        """Returns (block, number of batches in it) of up to `n` batches, or None at the end.
+
+        The block's leaves have shape [capacity, B, ...]; what lies behind the batches read is never looked at.
+        """
+        got = []
+        for _ in range(n):
+            batch = next(self.batches, None)
+            if batch is None:
+                break
+            got.append(batch)
+        if not got:
+            return None
+        return self._pack(got, capacity), len(got)
+
+    def _pack(self, got, capacity):
+        size = self.batch_size
+        rows = np.zeros((capacity, size), bool)
+        for i, columns in enumerate(got):
+            rows[i, : columns.rows] = True
+        first = got[0].all()
+        packed = []
+        for j, like in enumerate(first):
+            out = np.empty((capacity, size, *like.shape[1:]), like.dtype)
+            for i, columns in enumerate(got):
+                a = columns.all()[j]
+                out[i, : len(a)] = a
+                out[i, len(a) :] = a[:1]
+            packed.append(out)
+        return self.transform(packed, got[0], rows)
+
+
+class ArrayReader(Reader):
+    """Reads arrays in memory: one gather per column and block."""
+
+    def __init__(self, columns, order, batch_size, transform):
+        self.columns, self.order, self.batch_size, self.transform = columns, order, batch_size, transform
+        self.at = 0
+
+    def read(self, n, capacity):
+        size = self.batch_size
+        take = self.order[self.at : self.at + n * size]
+        if not len(take):
+            return None
+        self.at += len(take)
+        count = math.ceil(len(take) / size)
+        rows = np.zeros(capacity * size, bool)
+        rows[: len(take)] = True
+        packed = []
+        for a in self.columns.all():
+            out = np.empty((capacity * size, *a.shape[1:]), a.dtype)
+            np.take(a, take, axis=0, out=out[: len(take)], mode="clip")
+            out[len(take) : count * size] = out[:1]
+            packed.append(out.reshape(capacity, size, *a.shape[1:]))
+        return self.transform(packed, self.columns, rows.reshape(capacity, size)), count
+
+
+def _as_block(packed, columns, rows):
+    """Names the packed columns: {"x": [...], "y": [...], "w": [...], "rows"}."""
+    nx, ny = len(columns.x), len(columns.y or [])
+    return {
+        "x": packed[:nx],
+        "y": packed[nx : nx + ny] if columns.y is not None else None,
+        "w": packed[nx + ny :] if columns.w is not None else None,
+        "rows": rows,
+    }
+
+
+class ArraySource(Source):
+    """Arrays in memory."""
+
+    in_memory = True
+
+    def __init__(self, columns, batch_size, shuffle=False):
+        self.columns = columns.map(host_array)
+        self.rows = columns.rows
+        self.batch_size, self.shuffle = batch_size, shuffle
+        self.steps = math.ceil(self.rows / batch_size)
+
+    def reader(self, order_seed=None):
+        order = np.arange(self.rows)
+        if self.shuffle:
+            order = np.random.default_rng(order_seed).permutation(self.rows)
+            if self.shuffle == "batch":  # whole batches change places, rows stay in theirs
+                chunks = np.array_split(np.arange(self.rows), range(self.batch_size, self.rows, self.batch_size))
+                places = np.random.default_rng(order_seed).permutation(len(chunks))
+                order = np.concatenate([chunks[i] for i in places if len(chunks[i]) == self.batch_size]
+                                       + [c for c in chunks if len(c) < self.batch_size])  # fmt: skip
+        return ArrayReader(self.columns, order, self.batch_size, _as_block)
+
+    def peek(self):
+        return self.columns.map(lambda a: a[:8])
+
+    def split(self, fraction):
+        """Returns two sources: the first rows, and the last `fraction` of them, which are not shuffled."""
+        at = math.floor(self.rows * (1 - fraction))
+        first = ArraySource(self.columns.map(lambda a: a[:at]), self.batch_size, self.shuffle)
+        return first, ArraySource(self.columns.map(lambda a: a[at:]), self.batch_size)
+
+
+class FileSource(Source):
+    """Arrays that stay in their file (h5py data sets, memory maps): read batch by batch, never whole."""
+
+    def __init__(self, columns, batch_size, shuffle=False):
+        self.columns, self.batch_size, self.shuffle = columns, batch_size, shuffle
+        self.rows = columns.rows
+        self.steps = math.ceil(self.rows / batch_size)
+
+    def reader(self, order_seed=None):
+        order = np.arange(self.rows)
+        if self.shuffle:
+            order = np.random.default_rng(order_seed).permutation(self.rows)
+
+        def batches():
+            for at in range(0, self.rows, self.batch_size):
+                take = order[at : at + self.batch_size]
+                yield self.columns.map(lambda a, take=take: host_array(_read_rows(a, take)))
+
+        return Reader(batches(), self.batch_size, _as_block)
+
+    def peek(self):
+        return self.columns.map(lambda a: host_array(np.asarray(a[:8])))
+
+    def split(self, fraction):
+        at = math.floor(self.rows * (1 - fraction))
+        first = self.columns.map(lambda a: RowsOf(a, 0, at))
+        last = self.columns.map(lambda a: RowsOf(a, at, self.rows))
+        return FileSource(first, self.batch_size, self.shuffle), FileSource(last, self.batch_size)
+
+
+class RowsOf:
+    """Rows start..stop of an array-like that is not read before it is indexed."""
+
+    def __init__(self, array, start, stop):
+        self.array, self.start, self.stop = array, start, stop
+        self.shape, self.dtype = (stop - start, *array.shape[1:]), array.dtype
+
+    def __len__(self):
+        return self.stop - self.start
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            start, stop, _ = index.indices(len(self))
+            return self.array[self.start + start : self.start + stop]
+        return _read_rows(self.array, np.asarray(index) + self.start)
+
+
+def _read_rows(a, rows):
+    """Reads rows in any order; HDF5 wants them ascending."""
+    if isinstance(a, np.ndarray):
+        return np.asarray(a[rows])
+    if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
+        return np.asarray(a[int(rows[0]) : int(rows[0]) + len(rows)])
+    order = np.argsort(rows)
+    out = np.asarray(a[rows[order]])
+    return out[np.argsort(order)]
+
+
+class BatchSource(Source):
+    """An iterable of batches: a generator, a `PyDataset`, a torch DataLoader, a tf.data data set, a list.
+
+    Args:
+        data: The iterable; one with `__len__` and `__getitem__` only is indexed.
+        arrange: Function batch -> Columns.
+        steps: Batches per epoch, or None for until the iterable ends.
+    """
+
+    def __init__(self, data, arrange, steps=None, name="the data", order=None):
+        self.data, self.arrange, self.name, self.order = data, arrange, name, order
+        self.indexed = hasattr(data, "__getitem__") and hasattr(data, "__len__")
+        self.is_iterator = isinstance(data, collections.abc.Iterator)
+        known = len(data) if hasattr(data, "__len__") else None
+        if hasattr(data, "num_batches"):
+            known = data.num_batches
+        self.steps = steps if steps is not None else known
+        self.given_steps = steps
+        self.iterator = None
+        self.first = None
+        self.batch_size = self.peek().rows
+
+    def _iterate(self):
+        if isinstance(self.data, PyDataset) or (self.indexed and not hasattr(self.data, "__iter__")):
+            begin = getattr(self.data, "on_epoch_begin", None)
+            if begin:
+                begin()
+            return (self.data[i] for i in range(self.steps))
+        return iter(self.data)
+
+    def _next(self):
+        if self.first is not None:
+            batch, self.first = self.first, None
+            return batch
+        batch = next(self.iterator, None)
+        return None if batch is None else self.arrange(batch).map(host_array)
+
+    def peek(self):
+        if self.first is None:
+            if self.iterator is None:
+                self.iterator = self._iterate()
+            self.first = self._next()
+            if self.first is None:
+                raise ValueError(f"{self.name} is empty: it gave no batch.")
+        return self.first
+
+    def reader(self, order_seed=None):
+        if self.iterator is None or not (self.is_iterator or self.given_steps is not None or self.first is not None):
+            self.iterator = self._iterate()
+
+        def batches():
+            given = 0
+            while self.steps is None or given < self.steps:
+                batch = self._next()
+                if batch is None:
+                    if self.is_iterator or self.given_steps is None or given == 0:
+                        return
+                    self.iterator = self._iterate()  # an epoch of `steps` batches may span several passes
+                    continue
+                given += 1
+                if batch.rows > self.batch_size:
+                    self.batch_size = reader.batch_size = batch.rows
+                yield batch
+
+        reader = Reader(batches(), self.batch_size, _as_block)
+        return reader
+
+    def end_epoch(self):
+        if hasattr(self.data, "on_epoch_end"):
+            self.data.on_epoch_end()
+        if not self.is_iterator and self.given_steps is None:
+            self.iterator = None
+
+
+def host_array(a):
+    """Returns a NumPy array in a dtype JAX keeps: float64 becomes floatx, int64 int32.
+
+    Raises:
+        ValueError: Strings or objects where numbers belong.
+    """
+    if hasattr(a, "detach"):  # a torch tensor
+        a = a.detach().cpu()
+    if hasattr(a, "to_numpy"):  # pandas
+        a = a.to_numpy()
+    if type(a).__name__ == "KerasVariable" or (hasattr(a, "numpy") and not isinstance(a, np.ndarray)):
+        a = a.numpy()
+    try:
+        a = np.asarray(a)
+    except ValueError as err:
+        raise ValueError(f"Cannot make an array of the data: {err}. Do all rows have one length?") from None
+    if a.dtype.kind in "OSUV" and a.dtype.name != "bfloat16":
+        if a.dtype.kind == "O":
+            try:
+                return host_array(a.astype("float64"))
+            except (TypeError, ValueError):
+                pass
+        raise ValueError(
+            f"Expected numbers, got data of dtype {a.dtype} (such as {str(a.flat[0])[:40]!r}). "
+            f"Encode strings as integers or vectors first."
+        )
+    if a.dtype == np.float64:
+        return a.astype(dtypes.floatx())
+    if a.dtype in (np.int64, np.uint64):
+        small = a.astype(np.int32)
+        if not np.array_equal(small, a):
+            raise ValueError(f"Integer data reach beyond 32 bits: from {a.min()} to {a.max()}.")
+        return small
+    return a
+
+
+def is_rows(x):
+    """True for something that holds all rows (an array, a frame, a file's data set), not an iterable of batches."""
+    return hasattr(x, "shape") and not isinstance(x, type) and not hasattr(x, "element_spec")
+
+
+def stays_in_file(a):
+    """True for arrays that are read by slices: h5py data sets and memory maps."""
+    return isinstance(a, (np.memmap, RowsOf)) or (hasattr(a, "id") and hasattr(a, "chunks") and hasattr(a, "file"))
+
+
+def make_source(columns, batch_size, shuffle=False):
+    """Returns the source for `Columns` of arrays: in memory, or in a file if any of them is."""
+    if any(stays_in_file(a) for a in columns.all()):
+        return FileSource(columns, batch_size, shuffle)
+    return ArraySource(columns, batch_size, shuffle)

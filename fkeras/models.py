@@ -1,0 +1,431 @@
+"""Models: a graph of layers with Keras's face. `Sequential` is a chain that becomes a graph."""
+
+import jax
+
+from fkeras.graph import Graph, Input, InputLayer, layers
+from fkeras.layers.base import Layer, _is_spec, _tuples
+from fkeras.layers.symbol import Symbol, is_symbolic
+from fkeras.settings import deserialize, serialize
+from fkeras.trainer import Trainer
+
+__all__ = ["Input", "Model", "Sequential", "clone_model", "model_from_json"]
+
+
+@layers.register(name="Functional")
+class Model(Trainer, Layer):
+    """A model from input symbols to output symbols, itself a layer.
+
+    Args:
+        inputs, outputs: Symbols, or lists or dicts of them.
+        name, trainable, dtype: See `Layer`.
+
+    Example:
+        >>> x = Input((4,))
+        >>> model = Model(x, Dense(1)(x))
+        >>> model.count_params()
+        5
+    """
+
+    takes_ints = True
+    casts = False
+    graph = None
+
+    def __init__(self, inputs=None, outputs=None, name=None, **kwargs):
+        super().__init__(name=name or self.default_name(), **kwargs)
+        if inputs is not None or outputs is not None:
+            if inputs is None or outputs is None:
+                raise TypeError("Model(inputs, outputs) needs both.")
+            self._use(Graph(inputs, outputs, self.name))
+
+    @classmethod
+    def default_name(cls):
+        return super().default_name() if cls is not Model else _functional_name()
+
+    def _use(self, graph):
+        self.graph = graph
+        self._ensure(self._input_shape())
+
+    def _input_shape(self):
+        return jax.tree.map(lambda s: s.shape, self.graph.inputs, is_leaf=_is_spec)
+
+    # ------------------------------------------------------------------------------ as a pure layer
+
+    def declare(self, shape):
+        return self.graph.declare()
+
+    def forward_masked(self, params, state, x, ctx):
+        return self.graph.forward(params, state, x, ctx)
+
+    def children(self):
+        return {layer.name: layer for layer in self.graph.layers} if self.graph else {}
+
+    def check_input(self, shape):
+        want = self._input_shape()
+        for w, g in zip(*(jax.tree.leaves(t, is_leaf=lambda s: isinstance(s, tuple)) for t in (want, shape)), strict=False):
+            if len(w) != len(g) or any(a is not None and b is not None and a != b for a, b in zip(w, g, strict=True)):
+                raise ValueError(f"{self.label}: expected input of shape {w}, got {g}.")
+
+    def compute_output_spec(self, x):
+        shapes = jax.tree.map(lambda s: tuple(s.shape), x, is_leaf=_is_spec)
+        if shapes == self._input_shape():
+            return self.graph.specs()
+        return super().compute_output_spec(x)
+
+    def pack(self, x, *args, **kwargs):
+        if args:
+            raise TypeError(f"{self.label} takes one argument: one array, or a list or dict of its inputs.")
+        if not self.built or self.graph is None:
+            return x
+        return self._input_tree(x if isinstance(x, (list, tuple, dict)) else [x], symbols=is_symbolic(x))
+
+    # -------------------------------------------------------------------------- inputs and outputs
+
+    def _input_tree(self, leaves, shapes=False, symbols=False):
+        """Gives a list (or dict by name) of inputs the form of the graph's inputs."""
+        if self.graph is None:
+            return leaves[0] if len(leaves) == 1 else leaves
+        names = self.input_names
+        if isinstance(leaves, dict):
+            leaves = [leaves[n] for n in names]
+        if len(leaves) != len(names):
+            raise ValueError(f"{self.label}: expected {len(names)} inputs ({', '.join(names)}), got {len(leaves)}.")
+        return jax.tree.unflatten(jax.tree.structure(self.graph.inputs), list(leaves))
+
+    @property
+    def input_names(self):
+        """Names of the inputs: keys where they are a dict, else the names of their input layers; None if unknown."""
+        if self.graph is None:
+            return None
+        inputs = self.graph.inputs
+        return sorted(inputs) if isinstance(inputs, dict) else [s.node.layer.name for s in self.graph.input_symbols]
+
+    @property
+    def output_names(self):
+        """Names of the outputs: keys where they are a dict, else the names of the layers that compute them."""
+        if self.graph is None:
+            return None
+        outputs = self.graph.outputs
+        if isinstance(outputs, dict):
+            return sorted(outputs)
+        names = [s.node.layer.name for s in self.graph.output_symbols]
+        return [n if names.count(n) == 1 else f"{n}_{names[:i].count(n)}" if names[:i].count(n) else n
+                for i, n in enumerate(names)]  # fmt: skip
+
+    @property
+    def input_ranks(self):
+        return None if self.graph is None else [s.ndim for s in self.graph.input_symbols]
+
+    def input_specs(self):
+        """Returns the list of the inputs' symbols."""
+        return self.graph.input_symbols
+
+    def output_specs(self):
+        """Returns the tree of the outputs' shapes and dtypes."""
+        return self.graph.specs()
+
+    def output_count(self):
+        return len(self.graph.output_symbols)
+
+    def input_consumers(self):
+        """Yields (layer, i) for every layer that is called on the i-th input itself."""
+        at = {id(s): i for i, s in enumerate(self.graph.input_symbols)}
+        for node in self.graph.nodes:
+            for s in jax.tree.leaves(node.inputs):
+                if id(s) in at:
+                    inner = node.layer.input_consumers() if isinstance(node.layer, Model) else [(node.layer, 0)]
+                    yield from ((layer, at[id(s)]) for layer, _ in inner)
+
+    def has_inner_losses(self):
+        """True if some layer adds a loss of its own."""
+        return any(layer.activity_regularizer is not None or getattr(layer, "adds_losses", False)
+                   for layer in self.own_and_inner())  # fmt: skip
+
+    @property
+    def inputs(self):
+        return self.graph.input_symbols if self.graph else None
+
+    @property
+    def outputs(self):
+        return self.graph.output_symbols if self.graph else None
+
+    @property
+    def input(self):
+        self._require_built("tell its input")
+        return self.graph.inputs
+
+    @property
+    def output(self):
+        self._require_built("tell its output")
+        return self.graph.outputs
+
+    @property
+    def input_shape(self):
+        self._require_built("tell its input shape")
+        return self._input_shape()
+
+    @property
+    def output_shape(self):
+        self._require_built("tell its output shape")
+        return jax.tree.map(lambda s: s.shape, self.graph.specs(), is_leaf=_is_spec)
+
+    # -------------------------------------------------------------------------------------- layers
+
+    @property
+    def layers(self):
+        """The layers in the order of the graph."""
+        return list(self.graph.layers) if self.graph else []
+
+    def get_layer(self, name=None, index=None):
+        """Returns the layer of that name or index.
+
+        Raises:
+            ValueError: There is none; the message lists the nearest names.
+        """
+        if index is not None:
+            if not -len(self.layers) <= index < len(self.layers):
+                raise ValueError(f"{self.label}: get_layer(index={index}), but it has {len(self.layers)} layers.")
+            return self.layers[index]
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        from fkeras.settings import nearest
+
+        names = [layer.name for layer in self.layers]
+        raise ValueError(f"{self.label} has no layer {name!r}.{nearest(str(name), names)} Its layers: {', '.join(names)}.")
+
+    def summary(self, line_length=None, positions=None, print_fn=None, expand_nested=False, show_trainable=False,
+                layer_range=None):  # fmt: skip
+        """Prints the layers with their output shapes and counts of parameters; nothing is allocated."""
+        from fkeras.summary import summary
+
+        self._require_built("summarize")
+        summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
+
+    # --------------------------------------------------------------------------------------- files
+
+    def get_config(self):
+        """Returns Keras's functional config: layers, their calls, inputs and outputs."""
+        from fkeras.saving.functional import functional_config
+
+        if self.graph is None:
+            return super().get_config()
+        return functional_config(self)
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Builds a model of `config`, whichever kind of model it describes."""
+        from fkeras.saving.functional import functional_from_config
+
+        config = {"layers": config} if isinstance(config, list) else config
+        with_calls = "input_layers" in config or "inbound_nodes" in str(config.get("layers", ""))[:100000]
+        if "layers" in config and not with_calls:
+            return Sequential.from_config(config, custom_objects)
+        if "layers" not in config:
+            return super().from_config(config)
+        return functional_from_config(cls, config, custom_objects)
+
+    def to_json(self, **kwargs):
+        """Returns the architecture as JSON; `model_from_json` reads it."""
+        import json
+
+        return json.dumps({**serialize(self), "class_name": self.config_class_name()}, **kwargs)
+
+    def config_class_name(self):
+        """The name files know this kind of model by."""
+        return "Functional" if type(self) is Model else type(self).__name__
+
+    def save(self, filepath, overwrite=True, **kwargs):
+        """Saves architecture, weights, compile settings and optimizer state; `load_model` brings all of it back."""
+        from fkeras import saving
+
+        return saving.save_model(self, filepath, overwrite=overwrite, **kwargs)
+
+    def save_weights(self, filepath, overwrite=True):
+        """Saves the weights alone, to any name that ends in .h5."""
+        from fkeras import saving
+
+        return saving.save_weights(self, filepath, overwrite=overwrite)
+
+    def load_weights(self, filepath, skip_mismatch=False, by_name=False, **kwargs):
+        """Loads weights; all or nothing."""
+        from fkeras import saving
+
+        return saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, by_name=by_name, **kwargs)
+
+
+def _functional_name():
+    n = Layer._counts.get("functional", 0)
+    Layer._counts["functional"] = n + 1
+    return f"functional_{n}" if n else "functional"
+
+
+@layers.register
+class Sequential(Model):
+    """A chain of layers, given as a list or by `add`.
+
+    Args:
+        layers: List of layers; an `Input(...)` may come first.
+        name, trainable, dtype: See `Layer`.
+
+    Example:
+        >>> model = Sequential([Input((4,)), Dense(8, activation="relu"), Dense(1)])
+        >>> model.count_params()
+        49
+    """
+
+    def __init__(self, layers=None, name=None, **kwargs):
+        super().__init__(name=name, **kwargs)
+        self._chain, self._names = [], set()
+        self._head = self._tail = self._graph = None
+        for layer in layers or []:
+            self.add(layer)
+
+    @property
+    def graph(self):
+        if self._graph is None and self._head is not None and self._chain:
+            self._graph = Graph(self._head, self._tail, self.name)
+        return self._graph
+
+    @property
+    def built(self):
+        return self.graph is not None
+
+    def add(self, layer, rebuild=True):
+        """Adds a layer at the end; one that cannot fit behind the others is refused here."""
+        if isinstance(layer, Symbol):
+            layer = layer.node.layer
+        if isinstance(layer, InputLayer):
+            if self._chain or self._head is not None:
+                raise ValueError(f"{self.label}: an Input can only come first, got one behind {len(self._chain)} layers.")
+            self._begin(layer)
+            return
+        if isinstance(layer, type) and issubclass(layer, Layer):
+            raise TypeError(f"{self.label}: expected a layer, got the class {layer.__name__}. Did you mean {layer.__name__}(...)?")
+        if not isinstance(layer, Layer):
+            raise TypeError(
+                f"{self.label}: expected a layer, got {type(layer).__name__}: {layer!r}. "
+                f"A function goes into Lambda or Activation."
+            )
+        if layer.name in self._names:
+            raise ValueError(
+                f"{self.label}: it already has a layer called {layer.name!r}. Names are keys of the parameter tree: "
+                f"give each layer its own `name=`."
+            )
+        if not self._chain and self._head is None:
+            if layer.batch_shape is not None:
+                self._begin(InputLayer(batch_shape=layer.batch_shape, name=f"{layer.name}_input"))
+            elif isinstance(layer, Model) and layer.built and not isinstance(layer.graph.inputs, (list, dict)):
+                self._begin(InputLayer(batch_shape=layer.input_shape, name=f"{layer.name}_input"))
+        if self._head is not None:
+            self._tail = layer(self._tail)
+        self._chain.append(layer)
+        self._names.add(layer.name)
+        self._changed()
+
+    def _begin(self, layer):
+        self._input = layer
+        self._head = self._tail = layer.output
+
+    def _changed(self):
+        self._graph = self._cell = None
+        self._programs = None if self._compiled is None else {}
+        if self._compiled is not None:
+            self._goal_cache = {}
+
+    def pop(self, rebuild=True):
+        """Removes and returns the last layer."""
+        if not self._chain:
+            raise ValueError(f"{self.label}: there is no layer to remove.")
+        layer = self._chain.pop()
+        self._names.discard(layer.name)
+        if self._head is not None:
+            self._tail = self._tail.node.inputs
+        self._changed()
+        return layer
+
+    def build(self, input_shape=None):
+        """Fixes the input shape (batch axis first) and declares all weights."""
+        if self._head is None:
+            if input_shape is None:
+                raise ValueError(f"{self.label}: build(input_shape) needs a shape, batch axis first: (None, 4).")
+            self._ensure(_tuples(input_shape))
+
+    def _ensure(self, shape):
+        if self._head is None and self._chain:
+            if not isinstance(shape, tuple):
+                raise ValueError(f"{self.label}: a Sequential model takes one input, got {shape}.")
+            self._begin(InputLayer(batch_shape=(None, *shape[1:])))
+            tail = self._head
+            try:
+                for layer in self._chain:
+                    tail = layer(tail)
+            except Exception:
+                self._head = self._tail = None
+                raise
+            self._tail = tail
+        if self.graph is None:
+            raise ValueError(f"{self.label} has no layers yet: add() some.")
+        super()._ensure(shape)
+
+    def _require_built(self, what):
+        if self.graph is not None and self._cell is None:
+            super()._ensure(self._input_shape())
+        super()._require_built(what)
+
+    def gather(self):
+        self._require_built("gather arrays")
+        return super().gather()
+
+    def own_and_inner(self):
+        if self.graph is not None:
+            self._require_built("list layers")
+        return super().own_and_inner()
+
+    def children(self):
+        return super().children() if self.graph else {layer.name: layer for layer in self.__dict__.get("_chain", [])}
+
+    @property
+    def layers(self):
+        """The layers in order, without the input."""
+        return list(self._chain)
+
+    def __getitem__(self, index):
+        """Returns the layer at `index`, or a new Sequential of the layers in a slice (shared, not copied)."""
+        return Sequential(self._chain[index]) if isinstance(index, slice) else self._chain[index]
+
+    def __len__(self):
+        return len(self._chain)
+
+    def get_config(self):
+        """Returns Keras's config of a chain: its layers, the input first where it is known."""
+        inner = ([self._input] if self._head is not None else []) + self._chain
+        config = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype.name}
+        config["layers"] = [serialize(layer) for layer in inner]
+        if self._head is not None:
+            config["build_input_shape"] = list(self._head.shape)
+        return config
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Builds a chain of `config`: a dict with "layers", or Keras 1's plain list."""
+        if isinstance(config, list):
+            config = {"layers": config}
+        model = cls(name=config.get("name"), dtype=config.get("dtype"), trainable=config.get("trainable", True))
+        for layer in config["layers"]:
+            model.add(deserialize(layer, custom_objects))
+        if not model.built and config.get("build_input_shape") and model._chain:
+            model.build(config["build_input_shape"])
+        return model
+
+
+def model_from_json(json_string, custom_objects=None):
+    """Builds a model of what `to_json` returned, here or in real Keras."""
+    from fkeras import saving
+
+    return saving.model_from_json(json_string, custom_objects)
+
+
+def clone_model(model, input_tensors=None, clone_function=None):
+    """Returns a model of the same architecture with weights drawn anew."""
+    return type(model).from_config(model.get_config())
+

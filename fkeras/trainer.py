@@ -1,0 +1,649 @@
+"""compile, fit, evaluate, predict: the stateful face of the pure step in `fkeras.train`.
+
+The way of a batch: source -> block [K, B, ...] -> gather the layers' cells into a TrainState -> one compiled program of
+up to K steps -> scatter the new arrays back into the cells. Nothing is kept in between, so that a callback may read or set
+weights and the learning rate at any hook.
+"""
+
+import collections
+import time
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fkeras import callbacks as callbacks_lib
+from fkeras import losses as losses_lib
+from fkeras import metrics as metrics_lib
+from fkeras import optim, rng
+from fkeras.data import feed, sources
+from fkeras.settings import nearest
+from fkeras.train import OutputGoal, Program, TrainState
+
+DISPATCH_SECONDS = 0.06  # a dispatch of several steps is made about this long
+IN_FLIGHT = 2  # dispatches that may be under way at once; unbounded ones starve XLA's CPU collectives
+
+
+class Trainer:
+    """Adds training to a model; see `fkeras.models.Model`."""
+
+    optimizer = None
+    stop_training = False
+    _compiled = None
+    _programs = None
+    _metric_state = None
+
+    # --------------------------------------------------------------------------------------- compile
+
+    def compile(
+        self,
+        optimizer="rmsprop",
+        loss=None,
+        loss_weights=None,
+        metrics=None,
+        weighted_metrics=None,
+        run_eagerly=False,
+        steps_per_execution=None,
+        jit_compile="auto",
+        auto_scale_loss=True,
+    ):
+        """Chooses optimizer, losses and metrics; weights stay as they are.
+
+        Args:
+            optimizer: Name, object or config.
+            loss: Name, function (y_true, y_pred), object, or a list or dict of them, one per output.
+            loss_weights: Factor per output: number, list or dict.
+            metrics: List of names, functions or objects; for several outputs a list of lists or a dict by output name.
+            weighted_metrics: The same, counted with the sample weights.
+            run_eagerly: Run step by step without compiling, for debugging.
+            steps_per_execution: Steps per dispatch; None chooses by the measured time of a step.
+            jit_compile: False runs eagerly too.
+            auto_scale_loss: Scales the loss for float16 policies.
+        """
+        if _looks_like_metrics(loss_weights) and not _looks_like_metrics(metrics):
+            # Keras 2 and habit write compile(optimizer, loss, metrics); Keras 3 has loss_weights there.
+            loss_weights, metrics = (metrics, loss_weights)
+        if steps_per_execution is not None and (isinstance(steps_per_execution, str) or steps_per_execution < 1):
+            if steps_per_execution != "auto":
+                raise ValueError(f"compile: expected steps_per_execution >= 1, got {steps_per_execution!r}.")
+            steps_per_execution = None
+        old = self.optimizer
+        self.optimizer = optim.get(optimizer)
+        if not isinstance(self.optimizer, optim.Optimizer):
+            raise TypeError(
+                f"compile(optimizer={optimizer!r}): expected a name such as 'adam' or an object of fkeras.optimizers."
+            )
+        if old is not self.optimizer and getattr(self.optimizer, "state", None) is not None:
+            self._check_optimizer_fits()
+        self._compiled = {
+            "loss": _resolve_losses(loss),
+            "loss_weights": loss_weights,
+            "metrics": _resolve_metrics(metrics, "metrics"),
+            "weighted_metrics": _resolve_metrics(weighted_metrics, "weighted_metrics"),
+            "run_eagerly": bool(run_eagerly) or jit_compile is False,
+            "steps_per_execution": steps_per_execution,
+            "jit_compile": jit_compile,
+            "auto_scale_loss": auto_scale_loss,
+        }
+        self._compile_arguments = {
+            "optimizer": self.optimizer,
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+            "run_eagerly": run_eagerly,
+            "steps_per_execution": steps_per_execution,
+            "jit_compile": jit_compile,
+        }
+        self._seed = rng.next_seed()
+        self._programs, self._metric_state, self._goal_cache = {}, None, {}
+
+    def _check_optimizer_fits(self):
+        """An optimizer that already has slots of another model starts afresh here."""
+        if not self.built:
+            return
+        params = {p for p in self.trained_paths()}
+        from fkeras import tree
+
+        slots = self.optimizer.state.get("slots", {})
+        known = {p[:-1] for p in tree.flatten(slots)}
+        if known and not known & params:
+            self.optimizer.state = None
+
+    def _require_compiled(self, what):
+        if self._compiled is None:
+            raise RuntimeError(
+                f"{self.label}: call compile(optimizer, loss) before {what}(): "
+                f"it has neither an optimizer nor a loss yet."
+            )
+
+    @property
+    def compiled(self):
+        """True once `compile` was called."""
+        return self._compiled is not None
+
+    @property
+    def loss(self):
+        """The loss as given to `compile`."""
+        return self._compile_arguments["loss"] if self.compiled else None
+
+    @property
+    def metrics_names(self):
+        """Names of what `evaluate` returns, in its order."""
+        names = ["loss"]
+        for goals in list(self._goal_cache.values())[-1:] if self.compiled else []:
+            names += [g.loss_name for g in goals if g.loss_name]
+            names += [name for g in goals for name, _, _ in g.metrics]
+        return names
+
+    @property
+    def metrics(self):
+        """The metric objects of the last data seen, in the logs' order."""
+        found = list(self._goal_cache.values())[-1:] if self.compiled else []
+        return [m for goals in found for g in goals for _, m, _ in g.metrics]
+
+    def reset_metrics(self):
+        """Empties the metrics that `train_on_batch` and `test_on_batch` add up."""
+        self._metric_state = None
+
+    def get_compile_config(self):
+        """Returns what `compile` was given, in JSON's types."""
+        from fkeras.settings import serialize
+
+        return {k: serialize(v) for k, v in self._compile_arguments.items()} if self.compiled else {}
+
+    def compile_from_config(self, config):
+        """Compiles as `get_compile_config` of another model said."""
+        from fkeras.settings import deserialize
+
+        config = {k: v if isinstance(v, (str, bool)) else deserialize(v) for k, v in config.items()}
+        self.compile(**config)
+
+    # --------------------------------------------------------------------------- goals and programs
+
+    def _goals(self, columns):
+        """Returns the list of `OutputGoal`s for data like `columns`: metrics resolved by the shapes of targets."""
+        shapes = tuple(tuple(a.shape[1:]) for a in columns.y or []), tuple(str(a.dtype) for a in columns.y or [])
+        if shapes not in self._goal_cache:
+            self._goal_cache[shapes] = _make_goals(self, columns)
+        return self._goal_cache[shapes]
+
+    def _program(self, kind, goals, capacity=1):
+        """Returns the compiled function of `kind`: "train", "test" or "predict"."""
+        trained = frozenset(self.trained_paths())
+        flags = tuple(layer.trainable for layer in self.own_and_inner())
+        about = (kind, id(goals), flags, capacity)
+        if about not in self._programs:
+            program = Program(self, self.optimizer, goals or [], trained)
+            if kind == "train":
+                function, donate = program.train_block, (0,)
+            elif kind == "test":
+                function, donate = program.test_block, (2,)
+            else:
+                function, donate = _predictor(self), ()
+            if not (self._compiled and self._compiled["run_eagerly"]):
+                function = jax.jit(function, donate_argnums=donate)
+            self._programs[about] = (program, function)
+        return self._programs[about]
+
+    def _eager(self):
+        return jax.disable_jit(bool(self._compiled and self._compiled["run_eagerly"]))
+
+    def _train_state(self, program, metrics):
+        from fkeras import tree
+
+        params, state = self.gather()
+        trained, _ = tree.split(params, program.trained)
+        if self.optimizer.state is None:
+            self.optimizer.state = self.optimizer.init(trained)
+        elif program is not getattr(self, "_extended_for", None):
+            self.optimizer.state = self.optimizer.extend(self.optimizer.state, trained)
+        self._extended_for = program
+        return TrainState(params, state, self.optimizer.state, metrics, self._train_key())
+
+    def _train_key(self):
+        return jax.random.key_data(jax.random.key(self._seed))
+
+    def _store(self, ts):
+        self.scatter(ts.params, ts.state)
+        self.optimizer.state = ts.opt
+
+    # ------------------------------------------------------------------------------------------- fit
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        validation_split=0.0,
+        validation_data=None,
+        shuffle=True,
+        class_weight=None,
+        sample_weight=None,
+        initial_epoch=0,
+        steps_per_epoch=None,
+        validation_steps=None,
+        validation_batch_size=None,
+        validation_freq=1,
+    ):
+        """Trains the model.
+
+        Args: as Keras 3. `x` may be arrays, lists, frames, HDF5 data sets, memory maps, or an iterable of batches
+            (generator, `PyDataset`, torch DataLoader, tf.data); `shuffle="batch"` moves whole batches.
+
+        Returns:
+            `History`: `.history` maps each log's name to its value per epoch, `.epoch` lists the epochs.
+        """
+        self._require_compiled("fit")
+        epochs, initial_epoch = _epochs(epochs, "epochs"), _epochs(initial_epoch, "initial_epoch")
+        source = feed.training_source(self, x, y, sample_weight, class_weight, batch_size, shuffle, steps_per_epoch)
+        source, validation = feed.validation_source(
+            self, source, validation_data, validation_split, validation_batch_size or batch_size, validation_steps
+        )
+        self._ready(source, "fit")
+        steps = _steps(source, steps_per_epoch, "steps_per_epoch")
+        verbose = 1 if verbose == "auto" else int(verbose)
+        if not isinstance(callbacks, callbacks_lib.CallbackList):
+            callbacks = callbacks_lib.CallbackList(
+                callbacks, add_history=True, add_progbar=verbose != 0, verbose=verbose, epochs=epochs, steps=steps,
+                model=self,
+            )  # fmt: skip
+        self.stop_training = False
+        goals = self._goals(source.peek())
+        callbacks.on_train_begin()
+        logs = {}
+        for epoch in range(initial_epoch, epochs):
+            callbacks.on_epoch_begin(epoch)
+            logs = self._train_epoch(source, goals, steps, callbacks)
+            if validation is not None and _validates(epoch, validation_freq):
+                found = self._evaluate(validation, validation_steps, callbacks, "val_")
+                logs |= {f"val_{name}": value for name, value in found.items()}
+            callbacks.on_epoch_end(epoch, logs)
+            if self.stop_training:
+                break
+        callbacks.on_train_end(logs)
+        return self.history
+
+    def _train_epoch(self, source, goals, steps, callbacks):
+        single = callbacks.has_batch_hooks("train") or self._compiled["run_eagerly"]
+        pace = Pace(source, 1 if single else self._compiled["steps_per_execution"])
+        program, run = self._program("train", goals, pace.capacity)
+        metrics = self._empty_metrics(program, source.peek())
+        reader = source.reader((self._seed, self._iterations()))
+        step, logs = 0, None
+        while steps is None or step < steps:
+            wanted = pace.steps if steps is None else min(pace.steps, steps - step)
+            got = reader.read(wanted, pace.capacity)
+            if got is None:
+                break
+            block, n = got
+            callbacks.on_train_batch_begin(step)
+            ts = self._train_state(program, metrics)
+            with self._eager():
+                ts, logs = run(ts, self._arrange(block), n)
+            self._store(ts)
+            metrics = ts.metrics
+            step += n
+            pace.dispatched(logs["loss"], n)
+            callbacks.on_train_batch_end(step - 1, logs)
+            if self.stop_training:
+                break
+        source.end_epoch()
+        if logs is None:
+            raise ValueError(
+                f"{self.label}: the data ran out: no batch was left for this epoch. A generator must go on for "
+                f"epochs x steps_per_epoch batches; a list of batches or a PyDataset can be read again."
+            )
+        if steps is not None and step < steps and not self.stop_training:
+            warnings.warn(
+                f"fit: the data ran out after {step} of {steps} steps; training stops here. A generator must give "
+                f"steps_per_epoch x epochs batches.",
+                stacklevel=3,
+            )
+            self.stop_training = True
+        return _floats(logs)
+
+    def _iterations(self):
+        state = self.optimizer.state
+        return 0 if state is None else int(state["iterations"])
+
+    def _empty_metrics(self, program, columns):
+        preds = [tuple(s.shape) for s in jax.tree.leaves(self.output_specs())]
+        ys = [tuple(a.shape) for a in columns.y or []] or [None] * len(preds)
+        return jax.tree.map(jnp.asarray, program.init_metrics(ys, preds))
+
+    # ------------------------------------------------------------------------- evaluate and predict
+
+    def evaluate(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        verbose="auto",
+        sample_weight=None,
+        steps=None,
+        callbacks=None,
+        return_dict=False,
+    ):
+        """Computes loss and metrics on held-out data.
+
+        Returns:
+            The loss, or a list [loss, metric, ...] named by `metrics_names`, or a dict if `return_dict`.
+        """
+        self._require_compiled("evaluate")
+        source = feed.training_source(self, x, y, sample_weight, None, batch_size, False, steps, "evaluate")
+        self._ready(source, "evaluate")
+        verbose = 1 if verbose == "auto" else int(verbose)
+        if not isinstance(callbacks, callbacks_lib.CallbackList):
+            callbacks = callbacks_lib.CallbackList(
+                callbacks, add_progbar=verbose != 0, verbose=verbose, epochs=1, steps=_steps(source, steps, "steps"),
+                model=self,
+            )  # fmt: skip
+        logs = self._evaluate(source, steps, callbacks)
+        if return_dict:
+            return logs
+        values = list(self._in_order(logs).values())
+        return values[0] if len(values) == 1 else values
+
+    def _in_order(self, logs):
+        """Logs in the order of `metrics_names`; `evaluate` lists them so."""
+        names = [n for n in self.metrics_names if n in logs]
+        return {n: logs[n] for n in [*names, *(n for n in logs if n not in names)]}
+
+    def _evaluate(self, source, steps, callbacks, prefix=""):
+        goals = self._goals(source.peek())
+        steps = _steps(source, steps, "steps")
+        single = callbacks.has_batch_hooks("test") or self._compiled["run_eagerly"]
+        pace = Pace(source, 1 if single else self._compiled["steps_per_execution"])
+        program, run = self._program("test", goals, pace.capacity)
+        metrics = self._empty_metrics(program, source.peek())
+        callbacks.on_test_begin()
+        reader, step, logs = source.reader(), 0, None
+        while steps is None or step < steps:
+            got = reader.read(pace.steps if steps is None else min(pace.steps, steps - step), pace.capacity)
+            if got is None:
+                break
+            block, n = got
+            callbacks.on_test_batch_begin(step)
+            params, state = self.gather()
+            with self._eager():
+                metrics, logs = run(params, state, metrics, self._arrange(block), n)
+            step += n
+            pace.dispatched(logs["loss"], n)
+            callbacks.on_test_batch_end(step - 1, logs)
+        source.end_epoch()
+        if logs is None:
+            raise ValueError(f"{self.label}: evaluate got no batch: the data are empty or used up.")
+        logs = _floats(logs)
+        callbacks.on_test_end(logs)
+        return logs
+
+    def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
+        """Computes the outputs for all rows of `x`, in batches.
+
+        Returns:
+            NumPy array (a tree of them for several outputs), one row per input row.
+        """
+        source = feed.prediction_source(self, x, batch_size, steps)
+        self._ready(source, "predict")
+        verbose = 1 if verbose == "auto" else int(verbose)
+        total = _steps(source, steps, "steps")
+        if not isinstance(callbacks, callbacks_lib.CallbackList):
+            callbacks = callbacks_lib.CallbackList(
+                callbacks, add_progbar=verbose != 0, verbose=verbose, epochs=1, steps=total, model=self
+            )
+        _, run = self._program("predict", None)
+        callbacks.on_predict_begin()
+        params, state = self.gather()
+        reader, step = source.reader(), 0
+        waiting, done = collections.deque(), []
+        while total is None or step < total:
+            got = reader.read(1, 1)
+            if got is None:
+                break
+            block = got[0]
+            callbacks.on_predict_batch_begin(step)
+            with self._eager():
+                out = run(params, state, self._input_tree([a[0] for a in block["x"]]), block["rows"][0])
+            waiting.append((out, int(block["rows"].sum())))
+            if len(waiting) > IN_FLIGHT:
+                done.append(_fetch(*waiting.popleft()))
+            callbacks.on_predict_batch_end(step, {"outputs": out})
+            step += 1
+        done += [_fetch(*w) for w in waiting]
+        callbacks.on_predict_end()
+        if not done:
+            raise ValueError(f"{self.label}: predict got no batch: the data are empty or used up.")
+        return jax.tree.map(lambda *parts: np.concatenate(parts), *done)
+
+    # -------------------------------------------------------------------------------- single batches
+
+    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
+        """Trains on one batch as it is; returns the loss and metrics since `reset_metrics`, as `evaluate` does."""
+        self._require_compiled("train_on_batch")
+        source = feed.single_batch(self, x, y, sample_weight, class_weight)
+        self._ready(source, "train_on_batch")
+        goals = self._goals(source.peek())
+        program, run = self._program("train", goals)
+        block, n = source.reader().read(1, 1)
+        with self._eager():
+            ts, logs = run(self._train_state(program, self._running(program, source)), self._arrange(block), n)
+        self._store(ts)
+        return self._batch_result(ts.metrics, logs, return_dict)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
+        """Computes loss and metrics on one batch, added to those since `reset_metrics`."""
+        self._require_compiled("test_on_batch")
+        source = feed.single_batch(self, x, y, sample_weight, None)
+        self._ready(source, "test_on_batch")
+        program, run = self._program("test", self._goals(source.peek()))
+        block, n = source.reader().read(1, 1)
+        with self._eager():
+            metrics, logs = run(*self.gather(), self._running(program, source), self._arrange(block), n)
+        return self._batch_result(metrics, logs, return_dict)
+
+    def predict_on_batch(self, x):
+        """Computes the outputs for one batch as it is, as NumPy arrays."""
+        source = feed.single_batch(self, x, None, None, None, targets=False)
+        self._ready(source, "predict_on_batch")
+        _, run = self._program("predict", None)
+        block, _ = source.reader().read(1, 1)
+        with self._eager():
+            out = run(*self.gather(), self._input_tree([a[0] for a in block["x"]]), block["rows"][0])
+        return _fetch(out, len(block["rows"][0]))
+
+    def _running(self, program, source):
+        if self._metric_state is None:
+            return self._empty_metrics(program, source.peek())
+        return self._metric_state
+
+    def _batch_result(self, metrics, logs, return_dict):
+        self._metric_state = metrics
+        logs = _floats(logs)
+        if return_dict:
+            return logs
+        values = list(self._in_order(logs).values())
+        return values[0] if len(values) == 1 else values
+
+    # ----------------------------------------------------------------------------------- arrangement
+
+    def _ready(self, source, what):
+        """Builds the model for the data, and looks at both together: bad data stop here, at the door."""
+        columns = source.peek()
+        if not self.built:
+            self.build(self._input_tree([(None, *a.shape[1:]) for a in columns.x], shapes=True))
+        feed.check(self, source, columns, what, self._goals(columns) if what not in _PREDICTS else None)
+
+    def _arrange(self, block):
+        """Gives a block of columns the form that the step expects: weights of one where none were given."""
+        rows, outputs = block["rows"], self.output_count()
+        ones = [rows.astype(np.float32)] * outputs
+        given = block["w"] or ones
+        w = [ones[0] if a is None else a for a in given]
+        return {"x": self._input_tree(block["x"]), "y": block["y"] or [None] * outputs, "w": w, "rows": rows}
+
+
+_PREDICTS = ("predict", "predict_on_batch")
+
+
+class Pace:
+    """Chooses how many steps go into one dispatch, so that it takes about `DISPATCH_SECONDS`.
+
+    It also bounds the dispatches under way: with more than `IN_FLIGHT` it waits for the oldest.
+    """
+
+    def __init__(self, source, fixed=None):
+        columns = source.peek()
+        size = sum(a[:1].nbytes for a in columns.all()) * source.batch_size + source.batch_size
+        self.capacity = fixed or int(min(max(sources.BLOCK_BYTES // max(size, 1), 1), sources.BLOCK_STEPS))
+        self.fixed = fixed
+        self.steps = fixed or 1
+        self.waiting = collections.deque()
+        self.last = None
+
+    def dispatched(self, result, n):
+        """Takes note that `n` steps were dispatched whose end `result` shows."""
+        self.waiting.append((result, n))
+        if len(self.waiting) <= IN_FLIGHT:
+            return
+        result, n = self.waiting.popleft()
+        if hasattr(result, "block_until_ready"):
+            result.block_until_ready()
+        now = time.perf_counter()
+        if self.last is not None and not self.fixed:
+            per_step = (now - self.last) / n
+            fitting = DISPATCH_SECONDS / max(per_step, 1e-7)
+            # Grow by doubling: the first dispatches carry compilation and are slower than what follows.
+            self.steps = int(min(max(fitting, 1), self.steps * 2, self.capacity))
+        self.last = now
+
+
+def _predictor(model):
+    def predict(params, state, x, rows):
+        from fkeras.layers.base import Context
+
+        y, _, _ = model.apply_masked(params, state, x, Context(rows=rows))
+        return y
+
+    return predict
+
+
+def _fetch(out, rows):
+    return jax.tree.map(lambda a: np.asarray(a)[:rows], out)
+
+
+def _floats(logs):
+    """Fetches logs to the host. Keras sorts the names of an epoch's logs; so do we."""
+    host = jax.device_get(logs)
+    return {k: float(v) if np.ndim(v) == 0 else np.asarray(v) for k, v in sorted(host.items())}
+
+
+def _epochs(value, name):
+    if isinstance(value, bool) or not hasattr(value, "__int__") or int(value) != value or value < 0:
+        raise ValueError(f"fit: expected {name} as an integer >= 0, got {value!r}.")
+    return int(value)
+
+
+def _steps(source, steps, name):
+    if steps is None:
+        return source.steps
+    if isinstance(steps, bool) or not hasattr(steps, "__int__") or steps < 1:
+        raise ValueError(f"expected {name} >= 1, got {steps!r}.")
+    if source.in_memory:
+        return min(int(steps), source.steps)
+    return int(steps)
+
+
+def _validates(epoch, freq):
+    return (epoch + 1) in freq if isinstance(freq, collections.abc.Container) else (epoch + 1) % freq == 0
+
+
+# ---------------------------------------------------------------------------------- losses and metrics
+
+
+def _looks_like_metrics(value):
+    """True for ["accuracy"], {"out": ["mae"]}: names or functions, which loss weights never are."""
+    if isinstance(value, dict):
+        return any(_looks_like_metrics(v) for v in value.values())
+    if isinstance(value, (list, tuple)):
+        return any(isinstance(v, str) or callable(v) or _looks_like_metrics(v) for v in value)
+    return isinstance(value, str) or callable(value)
+
+
+def _resolve_losses(loss):
+    """Resolves names at compile's door, keeping lists and dicts."""
+    if loss is None:
+        return None
+    if isinstance(loss, dict) and "class_name" not in loss:
+        return {k: _resolve_losses(v) for k, v in loss.items()}
+    if isinstance(loss, (list, tuple)):
+        return [_resolve_losses(v) for v in loss]
+    return losses_lib.as_loss(loss)
+
+
+def _resolve_metrics(spec, name):
+    """Refuses unknown names at compile's door; what depends on shapes is resolved at the first data."""
+    if spec is None:
+        return None
+    if isinstance(spec, dict) and "class_name" not in spec:
+        return {k: _resolve_metrics(v, name) for k, v in spec.items()}
+    if isinstance(spec, (list, tuple)):
+        return [_resolve_metrics(v, name) for v in spec]
+    if isinstance(spec, str) and spec.lower() not in ("accuracy", "acc", "crossentropy", "ce"):
+        metrics_lib.get(spec)
+    return spec
+
+
+def _per_output(spec, names, what, many):
+    """Spreads what compile was given over the outputs: one for all, a list in order, or a dict by name."""
+    n = len(names)
+    if spec is None:
+        return [None] * n
+    if isinstance(spec, dict):
+        unknown = [k for k in spec if k not in names]
+        if unknown:
+            raise ValueError(
+                f"compile({what}=...): no output is called {unknown[0]!r}.{nearest(unknown[0], names)} "
+                f"Outputs: {', '.join(names)}."
+            )
+        return [spec.get(name) for name in names]
+    if isinstance(spec, (list, tuple)):
+        if many and n == 1 and not any(isinstance(v, (list, tuple)) for v in spec):
+            return [list(spec)]
+        if len(spec) != n:
+            raise ValueError(
+                f"compile({what}=...): expected {n} entries, one per output ({', '.join(names)}), got {len(spec)}."
+            )
+        return list(spec)
+    return [spec] * n
+
+
+def _make_goals(model, columns):
+    compiled, names = model._compiled, model.output_names
+    preds = [tuple(s.shape) for s in jax.tree.leaves(model.output_specs())]
+    losses = _per_output(compiled["loss"], names, "loss", False)
+    weights = _per_output(compiled["loss_weights"], names, "loss_weights", False)
+    plain = _per_output(compiled["metrics"], names, "metrics", True)
+    weighted = _per_output(compiled["weighted_metrics"], names, "weighted_metrics", True)
+    goals = []
+    for i, name in enumerate(names):
+        y_shape = (None, *columns.y[i].shape[1:]) if columns.y and i < len(columns.y) and columns.y[i] is not None else None
+        taken, found = set(), []
+        for specs, use_weights in ((plain[i], False), (weighted[i], True)):
+            specs = specs if isinstance(specs, (list, tuple)) else [specs]
+            for spec in specs:
+                if spec is None:
+                    continue
+                metric = metrics_lib.resolve(spec, losses[i], y_shape, preds[i])
+                label = metric.name if len(names) == 1 else f"{name}_{metric.name}"
+                while label in taken or label == "loss":
+                    label += "_1"
+                taken.add(label)
+                found.append((label, metric, use_weights))
+        loss_name = f"{name}_loss" if len(names) > 1 and losses[i] is not None else None
+        goals.append(OutputGoal(losses[i], 1.0 if weights[i] is None else float(weights[i]), loss_name, tuple(found)))
+    return goals
