@@ -753,4 +753,5 @@ def _fill(shape, probe):
 
 
 def _show(shape):
-    return str(shape)
+    """A shape for messages: the batch axis may be of any size."""
+    return str((None, *shape[1:]) if _is_shape(shape) and shape else shape)

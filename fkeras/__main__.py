@@ -1,0 +1,55 @@
+"""`python -m fkeras`: trains a small CNN on real digits, saves it, loads it back and shows what it reads."""
+
+import time
+
+import jax
+import numpy as np
+
+import fkeras
+from fkeras.layers import Conv2D, Dense, Dropout, Flatten, MaxPooling2D
+
+SHADES = " .:-=+*#%@"
+
+
+def main():
+    fkeras.utils.set_random_seed(0)
+    device = jax.devices()[0]
+    print(f"fkeras {fkeras.__version__} on {device.platform} ({device.device_kind}), JAX {jax.__version__}\n")
+    (x_train, y_train), (x_test, y_test) = fkeras.datasets.digits.load_data()
+    x_train, x_test = (x[..., None].astype("float32") / 16 for x in (x_train, x_test))
+
+    model = fkeras.Sequential(
+        [
+            Conv2D(32, 3, activation="relu", padding="same", input_shape=(8, 8, 1)),
+            MaxPooling2D(),
+            Conv2D(64, 3, activation="relu", padding="same"),
+            Flatten(),
+            Dropout(0.3),
+            Dense(10, activation="softmax"),
+        ]
+    )
+    model.summary()
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    start = time.perf_counter()
+    model.fit(x_train, y_train, batch_size=32, epochs=12, validation_split=0.1)
+    loss, accuracy = model.evaluate(x_test, y_test, verbose=0)
+    print(f"\nTrained in {time.perf_counter() - start:.1f} s. Held-out rows: loss {loss:.4f}, accuracy {accuracy:.1%}")
+
+    model.save("digits.h5")
+    loaded = fkeras.models.load_model("digits.h5")
+    same = np.array_equal(model.predict(x_test, verbose=0), loaded.predict(x_test, verbose=0))
+    print(f"Saved digits.h5 and loaded it back: predictions are {'equal' if same else 'NOT equal'}.\n")
+    show(x_test[:6, ..., 0], loaded.predict(x_test[:6], verbose=0), y_test[:6])
+
+
+def show(images, probabilities, labels):
+    """Prints the digits side by side, drawn as text, with what was predicted below each."""
+    for y in range(images.shape[1]):
+        rows = ("".join(SHADES[round(float(v) * (len(SHADES) - 1))] * 2 for v in image[y]) for image in images)
+        print("  ".join(rows))
+    answers = [f"{p.argmax()} ({p.max():.0%}), is {label}" for p, label in zip(probabilities, labels, strict=True)]
+    print("  ".join(answer.ljust(2 * images.shape[2]) for answer in answers))
+
+
+if __name__ == "__main__":
+    main()

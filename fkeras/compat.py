@@ -1,0 +1,122 @@
+"""Other names: old arguments, aliases of classes and modules. The one place where they live."""
+
+from fkeras.graph import layers
+from fkeras.settings import OLD_SPELLINGS
+
+
+def _first_layer_shape(kwargs):
+    """input_shape, input_dim, batch_input_shape (and input_length) of a first layer -> batch_shape."""
+    batch = kwargs.pop("batch_size", None)
+    length = kwargs.pop("input_length", None)
+    if (shape := kwargs.pop("batch_input_shape", None)) is not None:
+        kwargs["batch_shape"] = tuple(shape)
+    elif (shape := kwargs.pop("input_shape", None)) is not None:
+        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        kwargs["batch_shape"] = (batch, *shape)
+    elif (dim := kwargs.pop("input_dim", None)) is not None:
+        kwargs["batch_shape"] = (batch, dim) if length is None else (batch, length, dim)
+    elif length is not None:
+        kwargs["batch_shape"] = (batch, length)
+    for unused in ("autocast", "implementation", "quantization_config"):
+        kwargs.pop(unused, None)  # they choose how Keras computes, not what
+    return kwargs
+
+
+def _renamed(**names):
+    """Returns a translator that renames old arguments."""
+
+    def translate(kwargs):
+        for old, new in names.items():
+            if old in kwargs:
+                kwargs.setdefault(new, kwargs.pop(old))
+        return kwargs
+
+    return translate
+
+
+def _then(*translators):
+    def translate(kwargs):
+        for t in translators:
+            kwargs = t(kwargs)
+        return kwargs
+
+    return translate
+
+
+_weights_1 = {
+    "init": "kernel_initializer",
+    "bias": "use_bias",
+    "W_regularizer": "kernel_regularizer",
+    "b_regularizer": "bias_regularizer",
+    "W_constraint": "kernel_constraint",
+    "b_constraint": "bias_constraint",
+}
+_window_1 = {"border_mode": "padding", "subsample": "strides", "nb_filter": "filters"}
+
+
+def _dim_ordering(kwargs):
+    if (order := kwargs.pop("dim_ordering", None)) is not None:
+        kwargs["data_format"] = {"tf": "channels_last", "th": "channels_first"}.get(order, order)
+    return kwargs
+
+
+def _sides(*names):
+    """nb_row, nb_col -> kernel_size, as Keras 1 gave the sides of a kernel one by one."""
+
+    def translate(kwargs):
+        if names[0] in kwargs:
+            kwargs["kernel_size"] = tuple(kwargs.pop(n) for n in names)
+        return kwargs
+
+    return translate
+
+
+OLD_SPELLINGS["Layer"] = _first_layer_shape
+OLD_SPELLINGS["Dense"] = _renamed(output_dim="units", **_weights_1)
+OLD_SPELLINGS["Embedding"] = _renamed(init="embeddings_initializer", W_regularizer="embeddings_regularizer")
+OLD_SPELLINGS["Dropout"] = _renamed(p="rate")
+OLD_SPELLINGS["GaussianDropout"] = _renamed(p="rate")
+OLD_SPELLINGS["GaussianNoise"] = _renamed(sigma="stddev")
+OLD_SPELLINGS["BatchNormalization"] = _renamed(beta_init="beta_initializer", gamma_init="gamma_initializer")
+for _rank, _names in (("1", ("filter_length",)), ("2", ("nb_row", "nb_col")), ("3", ("k1", "k2", "k3"))):
+    _conv = _then(_sides(*_names), _renamed(**_weights_1, **_window_1, subsample_length="strides"), _dim_ordering)
+    for _kind in ("Conv{}D", "Conv{}DTranspose", "SeparableConv{}D", "DepthwiseConv{}D"):
+        OLD_SPELLINGS[_kind.format(_rank)] = _conv
+    _pool = _then(_renamed(border_mode="padding", pool_length="pool_size", stride="strides"), _dim_ordering)
+    for _kind in ("MaxPooling{}D", "AveragePooling{}D"):
+        OLD_SPELLINGS[_kind.format(_rank)] = _pool
+for _kind in ("Flatten", "ZeroPadding2D", "Cropping2D", "UpSampling2D", "GlobalMaxPooling2D", "GlobalAveragePooling2D"):
+    OLD_SPELLINGS[_kind] = _dim_ordering
+OLD_SPELLINGS["LeakyReLU"] = _renamed(alpha="negative_slope")
+
+
+def _old_rate(kwargs):
+    """lr -> learning_rate; Keras 2's decay -> inverse time decay of the rate, lr / (1 + decay * iterations)."""
+    from fkeras.optim.schedules import InverseTimeDecay
+
+    if "lr" in kwargs:
+        kwargs.setdefault("learning_rate", kwargs.pop("lr"))
+    decay = kwargs.pop("decay", None)
+    if decay:
+        rate = kwargs.get("learning_rate", 0.01)
+        kwargs["learning_rate"] = InverseTimeDecay(rate, decay_steps=1, decay_rate=decay)
+    for unused in ("is_legacy_optimizer", "jit_compile"):
+        kwargs.pop(unused, None)
+    return kwargs
+
+
+OLD_SPELLINGS["Optimizer"] = _old_rate
+
+
+def register_aliases():
+    """Adds Keras's other names of layers, called when all layers are imported."""
+    for rank in (1, 2, 3):
+        layers.alias(**{f"Convolution{rank}D": f"Conv{rank}D", f"MaxPool{rank}D": f"MaxPooling{rank}D"})
+        layers.alias(**{f"AvgPool{rank}D": f"AveragePooling{rank}D"})
+        layers.alias(**{f"GlobalMaxPool{rank}D": f"GlobalMaxPooling{rank}D"})
+        layers.alias(**{f"GlobalAvgPool{rank}D": f"GlobalAveragePooling{rank}D"})
+        layers.alias(**{f"Convolution{rank}DTranspose": f"Conv{rank}DTranspose"})
+    for rank in (1, 2):
+        layers.alias(**{f"SeparableConvolution{rank}D": f"SeparableConv{rank}D"})
+        layers.alias(**{f"DepthwiseConvolution{rank}D": f"DepthwiseConv{rank}D"})
+    layers.alias(Deconvolution2D="Conv2DTranspose", Deconv2D="Conv2DTranspose")

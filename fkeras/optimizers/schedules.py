@@ -1,0 +1,3 @@
+"""Keras's name for `fkeras.optim.schedules`."""
+
+from fkeras.optim.schedules import *

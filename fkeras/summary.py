@@ -1,0 +1,138 @@
+"""The table that `model.summary()` prints, from declarations alone."""
+
+import shutil
+
+import jax
+import numpy as np
+
+from fkeras.graph import InputLayer
+from fkeras.layers.base import _is_spec
+
+
+def summary(model, line_length=None, positions=None, print_fn=None, expand_nested=False, show_trainable=False,
+            layer_range=None):  # fmt: skip
+    """Prints one row per layer: name and class, output shape, number of parameters, and where its inputs come from.
+
+    Args:
+        line_length: Width of the table; by default that of the terminal, at most 100.
+        positions: Where the columns end: ascending column positions, or fractions of the width.
+        print_fn: Called with each line instead of `print`.
+        expand_nested: List the layers of models inside the model too.
+        show_trainable: Add a column that says whether the layer is trained.
+        layer_range: Pair of layer names to begin and end with.
+    """
+    emit = print_fn or print
+    width = line_length or min(shutil.get_terminal_size((80, 24)).columns, 100)
+    branching = _branches(model)
+    titles = ["Layer (type)", "Output Shape", "Param #"]
+    if branching:
+        titles.append("Connected to")
+    if show_trainable:
+        titles.append("Trainable")
+    rows = list(_rows(model, branching, expand_nested, show_trainable, layer_range))
+    ends = _ends(positions, width, [titles, *rows])
+    emit(f'Model: "{model.name}"')
+    emit("━" * ends[-1])
+    emit(_line(titles, ends))
+    emit("━" * ends[-1])
+    for row in rows:
+        emit(_line(row, ends))
+    emit("─" * ends[-1])
+    trained = sum(_size(v) for v in model.trainable_weights)
+    total = model.count_params()
+    for label, n, size in (
+        ("Total params", total, _bytes(model.weights)),
+        ("Trainable params", trained, _bytes(model.trainable_weights)),
+        ("Non-trainable params", total - trained, _bytes(model.non_trainable_weights)),
+    ):
+        emit(f" {label}: {n:,} ({size})")
+    slots = getattr(model.optimizer, "state", None)
+    if slots is not None:
+        leaves = [a for a in jax.tree.leaves(slots)]
+        emit(f" Optimizer params: {sum(int(np.prod(a.shape)) for a in leaves):,} "
+             f"({_human(sum(a.size * a.dtype.itemsize for a in leaves))})")  # fmt: skip
+
+
+def _branches(model):
+    """True if some layer is not simply called on the one before it."""
+    before = None
+    for node in model.graph.nodes:
+        if isinstance(node.layer, InputLayer):
+            before = node.layer
+            continue
+        parents = [s.node.layer for s in jax.tree.leaves(node.inputs)]
+        if parents != [before]:
+            return True
+        before = node.layer
+    return sum(isinstance(n.layer, InputLayer) for n in model.graph.nodes) > 1
+
+
+def _rows(model, branching, expand, show_trainable, layer_range, indent=""):
+    layers = list(model.layers)
+    if layer_range:
+        names = [layer.name for layer in layers]
+        first, last = (next((i for i, n in enumerate(names) if n == wanted), None) for wanted in layer_range)
+        if first is None or last is None:
+            raise ValueError(f"summary(layer_range={layer_range}): no such layers. Layers: {', '.join(names)}.")
+        layers = layers[first : last + 1]
+    shapes = {id(n.layer): n.outputs for n in reversed(model.graph.nodes)}
+    for layer in layers:
+        row = [
+            f"{indent}{layer.name} ({type(layer).__name__})",
+            ", ".join(str(tuple(s.shape)) for s in jax.tree.leaves(shapes[id(layer)], is_leaf=_is_spec)),
+            f"{layer.count_params() if layer.built else 0:,}",
+        ]
+        if branching:
+            row.append(", ".join(model.graph.parents(layer)) or "-")
+        if show_trainable:
+            row.append("Y" if layer.trainable else "N")
+        yield row
+        if expand and getattr(layer, "graph", None) is not None:
+            for inner in _rows(layer, branching, expand, show_trainable, None, indent + "  └ "):
+                yield inner
+
+
+def _ends(positions, width, rows):
+    n = len(rows[0])
+    if positions:
+        scaled = [int(p * width) if p <= 1 else int(p) for p in positions]
+        return scaled[:n]
+    natural = [max(len(r[i]) for r in rows) + 2 for i in range(n)]
+    spare = width - sum(natural)
+    widths = [w + max(spare, 0) // n for w in natural] if spare > 0 else natural
+    if spare < 0:  # the two widest columns give way and their cells wrap
+        for i in sorted(range(n), key=lambda i: -natural[i])[:2]:
+            widths[i] = max(20, widths[i] + spare // 2)
+    return list(np.cumsum(widths))
+
+
+def _line(cells, ends):
+    starts = [0, *ends[:-1]]
+    columns = []
+    for cell, start, end in zip(cells, starts, ends, strict=False):
+        room = max(int(end - start) - 2, 8)
+        columns.append([cell[i : i + room] for i in range(0, len(cell), room)] or [""])
+    height = max(map(len, columns))
+    lines = []
+    for k in range(height):
+        text = ""
+        for parts, start in zip(columns, starts, strict=False):
+            text = text.ljust(int(start)) + " " + (parts[k] if k < len(parts) else "")
+        lines.append(text.rstrip())
+    return "\n".join(lines)
+
+
+def _size(v):
+    return int(np.prod(v.shape))
+
+
+def _bytes(variables):
+    return _human(sum(_size(v) * v.dtype.itemsize for v in variables))
+
+
+def _human(n):
+    for unit in ("B", "KB", "MB", "GB"):
+        if n < 1024 or unit == "GB":
+            return f"{n:.2f} {unit}"
+        n /= 1024
+    return f"{n:.2f} GB"
