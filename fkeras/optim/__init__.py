@@ -1,0 +1,34 @@
+"""Optimizers and learning rate schedules, as pure functions with Keras's names."""
+
+from fkeras.optim import schedules as schedules
+from fkeras.optim.adaptive import Adadelta, Adafactor, Adagrad, Ftrl
+from fkeras.optim.adaptive import RMSprop as RMSprop
+from fkeras.optim.base import Optimizer, deserialize, get, optimizers
+from fkeras.optim.loss_scale import LossScaleOptimizer
+from fkeras.optim.moments import Adam, Adamax, AdamW, Lamb, Nadam, ScheduleFreeAdamW
+from fkeras.optim.momentum import SGD, Lion, Muon
+from fkeras.settings import serialize
+
+__all__ = [
+    "SGD",
+    "Adadelta",
+    "Adafactor",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Ftrl",
+    "Lamb",
+    "Lion",
+    "LossScaleOptimizer",
+    "Muon",
+    "Nadam",
+    "Optimizer",
+    "RMSprop",
+    "ScheduleFreeAdamW",
+    "deserialize",
+    "get",
+    "optimizers",
+    "schedules",
+    "serialize",
+]
