@@ -2,7 +2,7 @@
 
 `fit`, `train_on_batch`, several steps per dispatch and loops of one's own all call `Program.train_step`.
 A batch is a dict {"x", "y", "w", "rows"}: inputs, targets and sample weights (trees like the model's inputs and outputs;
-`y` and `w` lists with one entry per output), and the bool mask [B] of the rows that are real.
+`y` and `w` lists with one entry per output), and the bool mask [B] of the rows that are real, or None for all.
 """
 
 from typing import Any, NamedTuple
@@ -66,10 +66,10 @@ class Program:
 
     def forward(self, params, state, batch, *, training, key=None):
         """Runs the model. Returns (y_pred, state, mask, inner losses)."""
-        rows = batch["rows"]
-        start = 0 if self.axis is None else jax.lax.axis_index(self.axis) * rows.shape[0]
-        row_ids = start + jnp.arange(rows.shape[0], dtype=jnp.int32)
-        ctx = Context(training, key, batch.get("mask"), rows, row_ids, self.axis, (), [])
+        size = _size(batch)
+        start = 0 if self.axis is None else jax.lax.axis_index(self.axis) * size
+        row_ids = start + jnp.arange(size, dtype=jnp.int32)
+        ctx = Context(training, key, None, batch["rows"], row_ids, self.axis, (), [])
         y_pred, state, mask = self.model.apply_masked(params, state, batch["x"], ctx)
         return y_pred, state, mask, ctx.losses
 
@@ -114,7 +114,7 @@ class Program:
     def update_metrics(self, metrics, batch, y_pred, mask, loss, parts):
         """Adds one batch to the metrics' states; on each device its own rows."""
         rows = batch["rows"]
-        count = jnp.sum(rows, dtype=jnp.float32)
+        count = jnp.float32(_size(batch)) if rows is None else jnp.sum(rows, dtype=jnp.float32)
         preds, masks = _per_output(y_pred, mask, len(self.outputs))
         share = count if self.axis is None else jax.lax.psum(count, self.axis)
         out = {"loss": _mean.add(metrics["loss"], loss, share)}
@@ -147,8 +147,7 @@ class Program:
             params = tree.join(trained, frozen)
             y_pred, state, mask, inner = self.forward(params, ts.state, batch, training=True, key=key)
             loss, parts = self.total_loss(params, batch, y_pred, mask, inner)
-            scale = self.optimizer.loss_scale(ts.opt) if hasattr(self.optimizer, "loss_scale") else None
-            return loss if scale is None else loss * scale, (loss, parts, y_pred, state, mask)
+            return self.optimizer.scale_loss(loss, ts.opt), (loss, parts, y_pred, state, mask)
 
         grads, (loss, parts, y_pred, state, mask) = jax.grad(objective, has_aux=True)(trained)
         if self.axis is not None:
@@ -196,6 +195,10 @@ class OutputGoal(NamedTuple):
     weight: float
     loss_name: str | None
     metrics: tuple
+
+
+def _size(batch):
+    return jax.tree.leaves(batch["x"])[0].shape[0]
 
 
 def _pick(block, i):

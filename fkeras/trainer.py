@@ -16,7 +16,7 @@ import numpy as np
 from fkeras import callbacks as callbacks_lib
 from fkeras import losses as losses_lib
 from fkeras import metrics as metrics_lib
-from fkeras import optim, rng
+from fkeras import optim, rng, tree
 from fkeras.data import feed, sources
 from fkeras.settings import nearest
 from fkeras.train import OutputGoal, Program, TrainState
@@ -104,8 +104,6 @@ class Trainer:
         if not self.built:
             return
         params = {p for p in self.trained_paths()}
-        from fkeras import tree
-
         slots = self.optimizer.state.get("slots", {})
         known = {p[:-1] for p in tree.flatten(slots)}
         if known and not known & params:
@@ -173,7 +171,7 @@ class Trainer:
         """Returns the compiled function of `kind`: "train", "test" or "predict"."""
         trained = frozenset(self.trained_paths())
         flags = tuple(layer.trainable for layer in self.own_and_inner())
-        about = (kind, id(goals), flags, capacity)
+        about = (kind, id(goals), flags, capacity, getattr(self.optimizer, "revision", 0))
         if about not in self._programs:
             program = Program(self, self.optimizer, goals or [], trained)
             if kind == "train":
@@ -191,8 +189,6 @@ class Trainer:
         return jax.disable_jit(bool(self._compiled and self._compiled["run_eagerly"]))
 
     def _train_state(self, program, metrics):
-        from fkeras import tree
-
         params, state = self.gather()
         trained, _ = tree.split(params, program.trained)
         if self.optimizer.state is None:
@@ -265,26 +261,33 @@ class Trainer:
             callbacks.on_epoch_end(epoch, logs)
             if self.stop_training:
                 break
+        self._finish_training(goals)
         callbacks.on_train_end(logs)
         return self.history
 
+    def _finish_training(self, goals):
+        """Puts averaged weights in place where the optimizer keeps them."""
+        if getattr(self.optimizer, "use_ema", False) and self.optimizer.state is not None:
+            params, state = self.gather()
+            trained, frozen = tree.split(params, frozenset(self.trained_paths()))
+            self.scatter(tree.join(self.optimizer.finalize(self.optimizer.state, trained), frozen), state)
+
     def _train_epoch(self, source, goals, steps, callbacks):
-        single = callbacks.has_batch_hooks("train") or self._compiled["run_eagerly"]
-        pace = Pace(source, 1 if single else self._compiled["steps_per_execution"])
+        pace = self._pace(source, goals, callbacks.has_batch_hooks("train"))
         program, run = self._program("train", goals, pace.capacity)
         metrics = self._empty_metrics(program, source.peek())
         reader = source.reader((self._seed, self._iterations()))
         step, logs = 0, None
         while steps is None or step < steps:
             wanted = pace.steps if steps is None else min(pace.steps, steps - step)
-            got = reader.read(wanted, pace.capacity)
+            got = reader.read(wanted, pace.capacity, pace.pads)
             if got is None:
                 break
             block, n = got
             callbacks.on_train_batch_begin(step)
             ts = self._train_state(program, metrics)
             with self._eager():
-                ts, logs = run(ts, self._arrange(block), n)
+                ts, logs = run(ts, self._arrange(block, pace.pads), n)
             self._store(ts)
             metrics = ts.metrics
             step += n
@@ -357,21 +360,20 @@ class Trainer:
     def _evaluate(self, source, steps, callbacks, prefix=""):
         goals = self._goals(source.peek())
         steps = _steps(source, steps, "steps")
-        single = callbacks.has_batch_hooks("test") or self._compiled["run_eagerly"]
-        pace = Pace(source, 1 if single else self._compiled["steps_per_execution"])
+        pace = self._pace(source, goals, callbacks.has_batch_hooks("test"))
         program, run = self._program("test", goals, pace.capacity)
         metrics = self._empty_metrics(program, source.peek())
         callbacks.on_test_begin()
         reader, step, logs = source.reader(), 0, None
         while steps is None or step < steps:
-            got = reader.read(pace.steps if steps is None else min(pace.steps, steps - step), pace.capacity)
+            got = reader.read(pace.steps if steps is None else min(pace.steps, steps - step), pace.capacity, pace.pads)
             if got is None:
                 break
             block, n = got
             callbacks.on_test_batch_begin(step)
             params, state = self.gather()
             with self._eager():
-                metrics, logs = run(params, state, metrics, self._arrange(block), n)
+                metrics, logs = run(params, state, metrics, self._arrange(block, pace.pads), n)
             step += n
             pace.dispatched(logs["loss"], n)
             callbacks.on_test_batch_end(step - 1, logs)
@@ -431,7 +433,7 @@ class Trainer:
         program, run = self._program("train", goals)
         block, n = source.reader().read(1, 1)
         with self._eager():
-            ts, logs = run(self._train_state(program, self._running(program, source)), self._arrange(block), n)
+            ts, logs = run(self._train_state(program, self._running(program, source)), self._arrange(block, False), n)
         self._store(ts)
         return self._batch_result(ts.metrics, logs, return_dict)
 
@@ -443,7 +445,7 @@ class Trainer:
         program, run = self._program("test", self._goals(source.peek()))
         block, n = source.reader().read(1, 1)
         with self._eager():
-            metrics, logs = run(*self.gather(), self._running(program, source), self._arrange(block), n)
+            metrics, logs = run(*self.gather(), self._running(program, source), self._arrange(block, False), n)
         return self._batch_result(metrics, logs, return_dict)
 
     def predict_on_batch(self, x):
@@ -478,13 +480,20 @@ class Trainer:
             self.build(self._input_tree([(None, *a.shape[1:]) for a in columns.x], shapes=True))
         feed.check(self, source, columns, what, self._goals(columns) if what not in _PREDICTS else None)
 
-    def _arrange(self, block):
+    def _arrange(self, block, pads=True):
         """Gives a block of columns the form that the step expects: weights of one where none were given."""
         rows, outputs = block["rows"], self.output_count()
-        ones = [rows.astype(np.float32)] * outputs
-        given = block["w"] or ones
-        w = [ones[0] if a is None else a for a in given]
-        return {"x": self._input_tree(block["x"]), "y": block["y"] or [None] * outputs, "w": w, "rows": rows}
+        ones = rows.astype(np.float32)
+        w = [ones if a is None else a for a in block["w"] or [None] * outputs]
+        y = block["y"] or [None] * outputs
+        return {"x": self._input_tree(block["x"]), "y": y, "w": w, "rows": rows if pads else None}
+
+    def _pace(self, source, goals, hooks):
+        """Returns the `Pace` for an epoch: one step per dispatch where somebody looks at each, else several."""
+        columns, specs = source.peek(), jax.tree.leaves(self.output_specs())
+        pads = all(_keeps_rows(g, y, s) for g, y, s in zip(goals, columns.y or [None] * len(goals), specs, strict=True))
+        single = hooks or not pads or self._compiled["run_eagerly"]
+        return Pace(source, 1 if single else self._compiled["steps_per_execution"], pads)
 
 
 _PREDICTS = ("predict", "predict_on_batch")
@@ -493,11 +502,12 @@ _PREDICTS = ("predict", "predict_on_batch")
 class Pace:
     """Chooses how many steps go into one dispatch, so that it takes about `DISPATCH_SECONDS`.
 
-    It also bounds the dispatches under way: with more than `IN_FLIGHT` it waits for the oldest.
+    It also bounds the dispatches under way: with more than `IN_FLIGHT` it waits for the oldest. `pads` says whether a
+    ragged batch may be filled up with rows that a mask leaves out: not where a loss gives one number per batch.
     """
 
-    def __init__(self, source, fixed=None):
-        columns = source.peek()
+    def __init__(self, source, fixed=None, pads=True):
+        columns, self.pads = source.peek(), pads
         size = sum(a[:1].nbytes for a in columns.all()) * source.batch_size + source.batch_size
         self.capacity = fixed or int(min(max(sources.BLOCK_BYTES // max(size, 1), 1), sources.BLOCK_STEPS))
         self.fixed = fixed
@@ -520,6 +530,16 @@ class Pace:
             # Grow by doubling: the first dispatches carry compilation and are slower than what follows.
             self.steps = int(min(max(fitting, 1), self.steps * 2, self.capacity))
         self.last = now
+
+
+def _keeps_rows(goal, y, spec):
+    """True if loss and metrics of an output give values per row, so that padded rows can be left out."""
+    if y is None:
+        return True
+    y = jax.ShapeDtypeStruct(y.shape, y.dtype)
+    pred = jax.ShapeDtypeStruct((y.shape[0], *spec.shape[1:]), spec.dtype)
+    parts = [goal.loss] * (goal.loss is not None) + [m for _, m, _ in goal.metrics]
+    return all(p.per_row(y, pred) for p in parts)
 
 
 def _predictor(model):

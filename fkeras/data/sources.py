@@ -87,10 +87,11 @@ class Reader:
     def __init__(self, batches, batch_size, transform):
         self.batches, self.batch_size, self.transform = batches, batch_size, transform
 
-    def read(self, n, capacity):
+    def read(self, n, capacity, pad=True):
         """Returns (block, number of batches in it) of up to `n` batches, or None at the end.
 
-        The block's leaves have shape [capacity, B, ...]; what lies behind the batches read is never looked at.
+        The block's leaves have shape [capacity, B, ...]; what lies behind the batches read is never looked at. Without
+        `pad`, a ragged batch comes alone and as it is.
         """
         got = []
         for _ in range(n):
@@ -100,10 +101,9 @@ class Reader:
             got.append(batch)
         if not got:
             return None
-        return self._pack(got, capacity), len(got)
+        return self._pack(got, capacity, self.batch_size if pad else got[0].rows), len(got)
 
-    def _pack(self, got, capacity):
-        size = self.batch_size
+    def _pack(self, got, capacity, size):
         rows = np.zeros((capacity, size), bool)
         for i, columns in enumerate(got):
             rows[i, : columns.rows] = True
@@ -126,11 +126,13 @@ class ArrayReader(Reader):
         self.columns, self.order, self.batch_size, self.transform = columns, order, batch_size, transform
         self.at = 0
 
-    def read(self, n, capacity):
+    def read(self, n, capacity, pad=True):
         size = self.batch_size
         take = self.order[self.at : self.at + n * size]
         if not len(take):
             return None
+        if not pad:
+            size = min(size, len(take))
         self.at += len(take)
         count = math.ceil(len(take) / size)
         rows = np.zeros(capacity * size, bool)
