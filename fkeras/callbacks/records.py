@@ -1,0 +1,107 @@
+"""Callbacks that record what was logged: in memory and in a CSV file."""
+
+import csv
+import os
+from collections.abc import Iterable
+
+from ..settings import setting
+from .base import Callback, ConfiguredCallback
+from .logs import as_logs
+
+
+class History(Callback):
+    """Keeps the logs of every epoch; `fit` returns it.
+
+    Logs still being computed are kept as they are and become floats when `history` is read, so that recording an
+    epoch never waits for the device.
+
+    Attributes:
+        epoch: List of epoch numbers.
+        history: Dict of name -> list with one float for each epoch.
+
+    Example:
+        >>> record = History()
+        >>> record.on_train_begin()
+        >>> record.on_epoch_end(0, {"loss": 0.5, "accuracy": 0.75})
+        >>> record.history
+        {'accuracy': [0.75], 'loss': [0.5]}
+
+    Reference:
+        As Keras 3.
+    """
+
+    def __init__(self):
+        self.epoch = []
+        self._history, self._unread = {}, []
+
+    @property
+    def history(self):
+        """Dict of name -> list of floats."""
+        unread, self._unread = self._unread, []
+        for logs in unread:
+            for name, value in logs.items():
+                self._history.setdefault(name, []).append(value)
+        return self._history
+
+    @history.setter
+    def history(self, value):
+        self._history, self._unread = value, []
+
+    def on_train_begin(self, logs=None):
+        self.epoch = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epoch.append(epoch)
+        logs = as_logs(logs)
+        logs.arrays()  # starts what a function in the logs computes while the arrays it reads are alive
+        self._unread.append(logs)
+        if self.model is not None:
+            self.model.history = self
+
+
+class CSVLogger(ConfiguredCallback):
+    """Writes the logs of every epoch as a row of a CSV file.
+
+    Columns are "epoch" and the sorted names of the first epoch's logs; without validation in that epoch, also their
+    "val_" twins. A value that an epoch does not have is written as NA.
+
+    Args:
+        filename: Path of the file.
+        separator: Between columns.
+        append: Continue an existing file, without a second header, instead of starting anew.
+
+    Reference:
+        As Keras 3.
+    """
+
+    filename: str = setting(os.fspath)
+    separator: str = ","
+    append: bool = False
+
+    _columns = None
+
+    def on_train_begin(self, logs=None):
+        self._columns = None
+        if not self.append:
+            open(self.filename, "w").close()
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs = logs or {}
+        if self._columns is None:
+            names = sorted(logs)
+            twins = [] if any(n.startswith("val_") for n in names) else [f"val_{n}" for n in names]
+            self._columns = names + twins
+            if not os.path.exists(self.filename) or not os.path.getsize(self.filename):
+                self._write(["epoch", *self._columns])
+        self._write([epoch, *(_cell(logs.get(name, "NA")) for name in self._columns)])
+
+    def _write(self, row):
+        # Opened for each row: the file is complete after every epoch, whatever happens to the process.
+        with open(self.filename, "a", newline="") as file:
+            csv.writer(file, delimiter=self.separator).writerow(row)
+
+
+def _cell(value):
+    if isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "ndim", 1):
+        return f'"[{", ".join(map(str, value))}]"'
+    return value
