@@ -1,0 +1,116 @@
+"""Embedding: vectors looked up by integer."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from fkeras import constraints, initializers, regularizers
+from fkeras.layers.base import Layer, Spec, Weight, layers
+from fkeras.settings import optional, positive_int, setting
+
+
+def embed(indices, embeddings):
+    """Looks up rows: y[...] = embeddings[indices[...]].
+
+    Args:
+        indices: Int array [...] in [0, V). An index past the table gives NaN, as in Keras on JAX.
+        embeddings: Float array [V, U].
+
+    Returns:
+        Float array [..., U].
+
+    Example:
+        >>> embed(jnp.array([1, 0]), jnp.array([[1.0], [2.0]])).tolist()
+        [[2.0], [1.0]]
+    """
+    return jnp.take(embeddings, indices, axis=0)
+
+
+@layers.register
+class Embedding(Layer):
+    """Turns whole numbers into trained vectors.
+
+    Args:
+        input_dim: Size of the table: the largest index plus 1.
+        output_dim: Size of the vectors.
+        embeddings_initializer, embeddings_regularizer, embeddings_constraint: Of the table.
+        mask_zero: Index 0 is padding: the output's mask is False there.
+        initial_table: Array [input_dim, output_dim] that the table starts from, or None; not part of the config.
+
+    Input shape: [...] of ints, or of floats that are whole. Output shape: [..., output_dim].
+
+    Example:
+        >>> Embedding(10, 4)(jnp.array([[1, 2, 3]])).shape
+        (1, 3, 4)
+
+    Reference:
+        As Keras 3, whose argument `weights` is `initial_table` here.
+    """
+
+    input_dim: int = setting(positive_int)
+    output_dim: int = setting(positive_int)
+    embeddings_initializer: Any = setting(initializers, "uniform")
+    embeddings_regularizer: Any = setting(optional(regularizers), None)
+    embeddings_constraint: Any = setting(optional(constraints), None)
+    mask_zero: bool = False
+    initial_table: Any = setting(default=None, saved=False)
+    takes_ints = "only"
+
+    def check(self):
+        shape = (self.input_dim, self.output_dim)
+        if self.initial_table is not None:
+            table = self.initial_table
+            if isinstance(table, (list, tuple)) and len(table) == 1 and np.ndim(table[0]) == 2:
+                self.initial_table = table = table[0]  # Keras's list of weights
+            if np.shape(table) != shape:
+                raise ValueError(f"{self.label}: expected a table of shape {shape}, got {np.shape(table)}.")
+
+    def declare(self, shape):
+        start = self.embeddings_initializer
+        if self.initial_table is not None:
+            start = _Given(self.initial_table)
+        table = (self.input_dim, self.output_dim)
+        return {"embeddings": Weight(table, start, self.embeddings_regularizer, self.embeddings_constraint)}
+
+    def forward(self, params, state, x, ctx):
+        return embed(x, params["embeddings"]), state
+
+    def compute_mask(self, x, mask):
+        return x != 0 if self.mask_zero else None
+
+    def compute_output_spec(self, x):
+        return Spec((*x.shape, self.output_dim), self.dtype.compute_dtype)
+
+    def check_values(self, x):
+        """Raises ValueError for an index outside the table; `x` is a NumPy array on the host.
+
+        On a device an index past the table cannot stop a compiled step, so whoever feeds data calls this first.
+        """
+        x = np.asarray(x)
+        if x.size == 0:
+            return
+        low, high = x.min(), x.max()
+        if not (low >= 0 and high < self.input_dim):
+            worst = f"largest index {high}" if not high < self.input_dim else f"smallest index {low}"
+            raise ValueError(
+                f"{self.label}: {worst} is outside its table of {self.input_dim} rows, expected 0 to "
+                f"{self.input_dim - 1}. Set input_dim to the largest index plus 1, or map rare words to one index."
+            )
+        if x.dtype.kind == "f" and (x != np.floor(x)).any():
+            raise ValueError(f"{self.label}: expected whole numbers as indices, got {x[x != np.floor(x)][0]}.")
+
+    def _cast_input(self, a, compute):
+        a = jnp.asarray(a)
+        # Straight to ints: in bfloat16 on the way there, indices above 256 would be rounded.
+        return a if jnp.issubdtype(a.dtype, jnp.integer) else a.astype(jnp.int32)
+
+
+class _Given:
+    """An initializer that is an array."""
+
+    def __init__(self, array):
+        self.array = np.asarray(array)
+
+    def __call__(self, shape, dtype=None):
+        return jnp.array(self.array, dtype)
