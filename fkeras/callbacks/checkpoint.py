@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 from collections import ChainMap
 
 from ..settings import nearest, setting
@@ -142,6 +143,10 @@ def _folder(value):
     return os.fspath(value)
 
 
+# The files of a backup, ours and Keras's; nothing else in the folder is ever deleted.
+_OURS = re.compile(r"((again-)?epoch-\d+-batch-\d+|latest)\.weights\.h5(\.bkp)?|training_metadata\.json(\.bkp|\.tmp)?")
+
+
 class BackupAndRestore(SavingCallback):
     """Backs training up, so that the same `fit` run again after an interruption goes on where it was.
 
@@ -171,17 +176,18 @@ class BackupAndRestore(SavingCallback):
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
         try:
-            self._restore(self._record())
+            if self._restore(self._record()):
+                return
         except (OSError, ValueError):
             if self._read(self._record(".bkp")) is None:
                 raise
-            self._restore(self._record(".bkp"))
+        self._restore(self._record(".bkp"))
 
     def on_train_end(self, logs=None):
         if self.delete_checkpoint:
-            for record in (self._record(), self._record(".bkp")):
-                self._remove(record)
-            with contextlib.suppress(OSError):  # not empty: something else lives there
+            with contextlib.suppress(OSError):  # no such folder, or not empty: something else lives there
+                for name in filter(_OURS.fullmatch, os.listdir(self.backup_dir)):
+                    os.remove(os.path.join(self.backup_dir, name))
                 os.rmdir(self.backup_dir)
 
     def save(self, epoch, batch, logs):
@@ -195,8 +201,10 @@ class BackupAndRestore(SavingCallback):
             weights = "again-" + weights
         self.model.save_weights(os.path.join(self.backup_dir, weights))
         if self.double_checkpoint and old:
-            self._remove(previous, keep=(weights, old["weights"]))
+            before = self._read(previous)
             os.replace(record, previous)
+            if before and before["weights"] not in (weights, old["weights"]):
+                self._remove_weights(before)
             old = None
         self._write(record, done | {"weights": weights})
         if old:
@@ -205,7 +213,7 @@ class BackupAndRestore(SavingCallback):
     def _restore(self, record):
         done = self._read(record)
         if done is None:
-            return
+            return False
         if not getattr(self.model, "built", True):
             raise ValueError(
                 f"BackupAndRestore(backup_dir={self.backup_dir!r}): the model is not built, so its weights cannot be "
@@ -213,6 +221,7 @@ class BackupAndRestore(SavingCallback):
             )
         self.model.load_weights(os.path.join(self.backup_dir, done["weights"]))
         self.model._initial_epoch = done["epoch"]
+        return True
 
     def _record(self, ending=""):
         return os.path.join(self.backup_dir, "training_metadata.json" + ending)
@@ -232,12 +241,7 @@ class BackupAndRestore(SavingCallback):
             os.fsync(file.fileno())
         os.replace(record + ".tmp", record)
 
-    def _remove(self, record, keep=()):
-        with contextlib.suppress(OSError, ValueError):
-            if (done := self._read(record)) and done["weights"] not in keep:
-                self._remove_weights(done)
-            os.remove(record)
-
     def _remove_weights(self, done):
-        with contextlib.suppress(OSError):
-            os.remove(os.path.join(self.backup_dir, done["weights"]))
+        if _OURS.fullmatch(done["weights"]):
+            with contextlib.suppress(OSError):
+                os.remove(os.path.join(self.backup_dir, done["weights"]))
