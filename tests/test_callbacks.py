@@ -597,7 +597,7 @@ def test_auto_mode_agrees_with_every_metric_of_real_keras(keras):
 
 def test_auto_mode_asks_the_metric_before_the_name():
     class Metric:
-        name, _direction = "my_loss", "up"
+        name, direction = "my_loss", "up"
 
     assert direction("my_loss", [Metric]) == direction("val_head_my_loss", [Metric]) == "max"
     assert direction("my_loss") == "min" and direction("acc") == "max" and direction("digits_accuracy") == "max"

@@ -24,7 +24,7 @@ _FALLS = re.compile(
 def direction(monitor, metrics=()):
     """Returns "min" or "max": which way the logged number `monitor` improves.
 
-    A metric of that name that says so itself (`_direction` "up" or "down") decides; otherwise the name does.
+    A metric of that name that says so itself (`direction` "up" or "down") decides; otherwise the name does.
 
     Raises:
         ValueError: Neither the metrics nor the name tell.
@@ -37,7 +37,7 @@ def direction(monitor, metrics=()):
     for metric in sorted(metrics, key=lambda metric: getattr(metric, "name", None) != name):  # the exact name first
         own = getattr(metric, "name", None)
         if own and (name == own or name.endswith(f"_{own}")):
-            said = getattr(metric, "_direction", None)
+            said = getattr(metric, "direction", None) or getattr(metric, "_direction", None)  # ours, or Keras's
             if said in ("up", "down"):
                 return "max" if said == "up" else "min"
     bare = re.sub(r"_\d+$", "", name)
