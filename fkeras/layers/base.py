@@ -27,7 +27,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fkeras import dtypes, initializers, regularizers, rng, tree
+from fkeras import constraints, dtypes, initializers, regularizers, rng, tree
+from fkeras.layers import custom
 from fkeras.layers.symbol import Node, Symbol, is_symbolic
 from fkeras.settings import Configured, Registry, optional, setting, snake_case
 
@@ -147,10 +148,12 @@ class Layer(Configured):
 
     def declare(self, shape):
         """Returns {name: Weight} for inputs of `shape` (batch axis first; a tree of shapes for several inputs)."""
-        return {}
+        return custom.declare(self, shape) if custom.is_keras_style(self) else {}
 
     def forward(self, params, state, x, ctx):
         """Computes (y, state) from arrays alone. Pure."""
+        if custom.is_keras_style(self):
+            return custom.forward(self, params, state, x, ctx)
         raise TypeError(f"{type(self).__name__} has neither `forward(params, state, x, ctx)` nor `call(x)`.")
 
     def compute_mask(self, x, mask):
@@ -159,7 +162,14 @@ class Layer(Configured):
 
     def children(self):
         """Returns {key in the parameter tree: layer} of the layers inside this one."""
-        return {n: v for n in self._fields if isinstance(v := self.__dict__.get(n), Layer)}
+        found = {}
+        for name, value in self.__dict__.items():
+            if isinstance(value, Layer):
+                found[name] = value
+            elif isinstance(value, (list, tuple, dict)) and not name.startswith("_"):
+                pairs = value.items() if isinstance(value, dict) else enumerate(value)
+                found |= {f"{name}_{k}": v for k, v in pairs if isinstance(v, Layer)}
+        return found
 
     def check_input(self, shape):
         """Raises ValueError, naming the layer, for an input shape that cannot fit."""
@@ -304,6 +314,12 @@ class Layer(Configured):
         Layer._counts[base] = n + 1
         return f"{base}_{n}" if n else base
 
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "build" in cls.__dict__ and "call" in dir(cls):  # written the Keras way: `build` records declarations
+            cls._build = cls.__dict__["build"]
+            cls.build = _recording(cls._build)
+
     def __setattr__(self, name, value):
         if name == "trainable":
             object.__setattr__(self, name, bool(value))
@@ -325,6 +341,8 @@ class Layer(Configured):
     def __call__(self, x, *args, training=None, mask=None, **kwargs):
         """Calls the layer on arrays (computes, building at first) or on symbols (adds it to a graph)."""
         x = self.pack(x, *args, **kwargs)
+        if (frame := custom.running()) is not None and id(self) in frame.keys:
+            return custom.inner_call(frame, self, x, training, mask)
         if is_symbolic(x):
             return self._connect(x)
         x = jax.tree.map(jnp.asarray, x)
@@ -338,6 +356,8 @@ class Layer(Configured):
 
     def pack(self, x, *args, **kwargs):
         """Returns the one tree that `forward` takes, from the arguments of a call."""
+        if custom.is_keras_style(self):
+            return custom.pack(x, args, kwargs)
         if args or kwargs:
             extra = [repr(type(a).__name__) for a in args] + list(kwargs)
             raise TypeError(f"{self.label} takes one input, got also {', '.join(extra)}.")
@@ -354,9 +374,41 @@ class Layer(Configured):
         """True when the layer's arrays are declared, that is, once an input shape is known."""
         return self._cell is not None
 
+    @built.setter
+    def built(self, value):
+        """Keras's layers say `self.built = True` at the end of `build`; here it follows from the declarations."""
+
     def build(self, input_shape=None):
         """Declares the layer's arrays for `input_shape`, batch axis first; they are drawn when first needed."""
         self._ensure(_tuples(input_shape))
+
+    def add_weight(
+        self, shape=(), initializer=None, dtype=None, trainable=True, regularizer=None, constraint=None, name=None,
+        **kwargs,
+    ):  # fmt: skip
+        """Declares an array from `build` or `__init__`, for layers written the Keras way; returns its handle."""
+        kwargs.pop("autocast", None), kwargs.pop("aggregation", None), kwargs.pop("overwrite_with_gradient", None)
+        if kwargs:
+            raise TypeError(f"{self.label}: add_weight has no argument {next(iter(kwargs))!r}.")
+        place = self.__dict__.get("_recorder")
+        place = self.__dict__.setdefault("_early", {}) if place is None else place
+        name = name or f"variable_{len(place)}" if len(place) else name or "variable"
+        if name in place:
+            raise ValueError(f"{self.label}: it already has a weight called {name!r}; give each its own name.")
+        if initializer is None:
+            initializer = "glorot_uniform" if jnp.issubdtype(jnp.dtype(dtype or "float32"), jnp.floating) else "zeros"
+        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        place[name] = Weight(
+            shape, initializers.get(initializer), regularizers.get(regularizer), constraints.get(constraint),
+            trainable, dtype,
+        )  # fmt: skip
+        return Variable(self.__dict__.get("_real", self), name)
+
+    add_variable = add_weight
+
+    def add_loss(self, loss):
+        """Adds to the loss of the step, from inside `call`."""
+        custom.add_loss(loss)
 
     def _ensure(self, shape):
         """Declares the arrays for `shape`, or checks that those already declared fit it."""
@@ -377,6 +429,11 @@ class Layer(Configured):
         for key, child in inner.items():
             if child._cell is None and key in declared:
                 child._adopt(declared[key])
+
+    def _forget(self):
+        """Undoes `_adopt`, for a layer that only lent its cells to a pure call."""
+        for one in list(self.own_and_inner()):
+            object.__setattr__(one, "_cell", None)
 
     def _compare(self, declared, shape):
         was, now = tree.flatten(self.declare(self._cell.shapes[0])) if self._cell.shapes else {}, tree.flatten(declared)
@@ -543,6 +600,18 @@ class Layer(Configured):
     dtype_policy = property(lambda self: self.dtype)
 
 
+def _recording(build):
+    """Wraps a user's `build`: on a scratch copy it records what it declares, else it builds the layer."""
+
+    @functools.wraps(build)
+    def wrapped(self, input_shape=None, *args):
+        if self.__dict__.get("_recorder") is not None:
+            return build(self, input_shape, *args)
+        return self._ensure(_tuples(input_shape))
+
+    return wrapped
+
+
 # ----------------------------------------------------------------------------------- cells and variables
 
 
@@ -559,12 +628,13 @@ class Cell:
     def arrays(self):
         """Returns fresh dicts (params, state) of the current arrays."""
         if self._params is None:
-            key, self._params, self._state = None, {}, {}
-            for name, w in self.declared.items():
-                key = jax.random.key(self.seed) if key is None else key
-                dtype = w.dtype or self.layer.dtype.variable_dtype
-                place = self._params if w.trainable else self._state
-                place[name] = draw_once(w.initializer, key, name, tuple(w.shape), dtype)
+            self._params, self._state = {}, {}
+            with jax.ensure_compile_time_eval():  # arrays, also when the first to ask is a trace
+                key = jax.random.key(self.seed) if self.declared else None
+                for name, w in self.declared.items():
+                    dtype = w.dtype or self.layer.dtype.variable_dtype
+                    place = self._params if w.trainable else self._state
+                    place[name] = draw_once(w.initializer, key, name, tuple(w.shape), dtype)
         return dict(self._params), dict(self._state)
 
     def store(self, params, state):
@@ -654,10 +724,10 @@ class Variable:
 
     def convert(self, array):
         """Returns `array` as one that fits here. Raises ValueError naming both shapes."""
-        array = np.asarray(array)
-        if array.shape != self.shape:
+        if np.shape(array) != self.shape:
             raise ValueError(
-                f"{self.layer.label}: expected an array of shape {self.shape} for {self._name!r}, got {array.shape}."
+                f"{self.layer.label}: expected an array of shape {self.shape} for {self._name!r}, got "
+                f"{np.shape(array)}."
             )
         return jnp.array(array, self.dtype)
 
@@ -670,10 +740,10 @@ class Variable:
         return self
 
     def assign_add(self, value):
-        return self.assign(self.numpy() + np.asarray(value))
+        return self.assign(self.value + jnp.asarray(value, self.dtype))
 
     def assign_sub(self, value):
-        return self.assign(self.numpy() - np.asarray(value))
+        return self.assign(self.value - jnp.asarray(value, self.dtype))
 
     def __array__(self, dtype=None, copy=None):
         return self.numpy() if dtype is None else self.numpy().astype(dtype)
@@ -686,6 +756,11 @@ class Variable:
 
     def __getitem__(self, index):
         return self.value[index]
+
+    def __getattr__(self, name):  # sum, mean, reshape, ...: whatever an array has
+        if name.startswith("_") or name == "layer":
+            raise AttributeError(name)
+        return getattr(self.value, name)
 
     def __eq__(self, other):
         if isinstance(other, Variable):
