@@ -1,0 +1,582 @@
+"""Normalization over the batch, over features, over groups of channels, to unit length, and of a kernel's norm.
+
+Statistics and the arithmetic around them are float32 for half-precision inputs, and so are the weights; results have
+the layer's compute dtype.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fkeras import constraints, initializers, regularizers
+from fkeras.layers.base import Layer, Spec, Weight, layers
+from fkeras.settings import optional, positive_int, setting
+
+# -------------------------------------------------------------------------------------- pure functions
+
+
+def batch_moments(x, axes, real=None, sum_devices=lambda value: value):
+    """Takes mean and variance of `x` over `axes` in one pass, around a value that lies among the data.
+
+        d = x - shift,  mean = shift + E[d],  variance = E[d^2] - E[d]^2
+
+    With `shift` the first entry of each channel this is as fast as E[x^2] - E[x]^2 and does not cancel when the mean
+    is large against the deviation (a column of years).
+
+    Args:
+        x: Float array of at least float32.
+        axes: Tuple of axes to reduce.
+        real: Bool array that broadcasts to `x`: what counts; None for all.
+        sum_devices: Function (tree) -> tree that sums over devices.
+
+    Returns:
+        (shift, offset, variance), each with `axes` of size 1; the mean is shift + offset. Variance divides by the
+        count. Where nothing counts, offset and variance are 0.
+
+    Example:
+        >>> shift, offset, variance = batch_moments(jnp.array([[1.0], [3.0]]), (0,))
+        >>> (shift + offset).item(), variance.item()
+        (2.0, 1.0)
+
+    Reference:
+        Chan, Golub & LeVeque, "Algorithms for Computing the Sample Variance", 1983: shifted data (eq. 1.6) within a
+        device, pairwise combination (eq. 2.1) between devices.
+    """
+    first = x[tuple(slice(0, 1) if a in axes else slice(None) for a in range(x.ndim))]
+    shift = jax.lax.stop_gradient(jnp.where(jnp.isfinite(first), first, 0))
+    d = x - shift
+    if real is None:
+        count = jnp.asarray(np.prod([x.shape[a] for a in axes]), x.dtype)
+    else:
+        real = jnp.broadcast_to(real, x.shape)
+        d = jnp.where(real, d, 0)
+        count = jnp.sum(real, axes, x.dtype, keepdims=True)
+    some = jnp.maximum(count, 1)
+    offset = jnp.sum(d, axes, keepdims=True) / some
+    variance = jnp.maximum(jnp.sum(d * d, axes, keepdims=True) / some - offset * offset, 0)
+    own = shift + offset
+    total, weighted = sum_devices((count, count * own))
+    if total is count:  # one device
+        return shift, offset, variance
+    mean = weighted / jnp.maximum(total, 1)
+    spread = sum_devices(count * (variance + (own - mean) ** 2))
+    return shift, mean - shift, spread / jnp.maximum(total, 1)
+
+
+def scale_and_shift(d, offset, variance, gamma=None, beta=None, epsilon=1e-3):
+    """Normalizes `d` of mean `offset`: y = gamma * (d - offset) / sqrt(variance + epsilon) + beta.
+
+    All arrays broadcast to `d`; `gamma` and `beta` may be None.
+    """
+    factor = jax.lax.rsqrt(variance + epsilon)
+    if gamma is not None:
+        factor = factor * gamma
+    rest = -offset * factor
+    return d * factor + (rest if beta is None else rest + beta)
+
+
+def layer_norm(x, gamma=None, beta=None, *, axis=-1, epsilon=1e-3):
+    """Normalizes `x` over `axis` to zero mean and unit variance, then scales and shifts.
+
+        y = gamma * (x - mean(x)) / sqrt(var(x) + epsilon) + beta
+
+    Args:
+        x: Float array [..., C]. Statistics are taken in float32 whatever the dtype.
+        gamma, beta: Float arrays with the sizes of `axis`, in order, or None to leave that step out.
+        axis: Axis or axes to normalize over (static).
+        epsilon: Added to the variance, not to the standard deviation.
+
+    Returns:
+        Array with the shape and dtype of `x`.
+
+    Example:
+        >>> layer_norm(jnp.array([[1.0, 3.0]]), epsilon=0.0).tolist()
+        [[-1.0, 1.0]]
+
+    Reference:
+        Ba, Kiros & Hinton, "Layer Normalization", 2016, arXiv:1607.06450, eq. 3-4.
+    """
+    axes, wide = _axes(axis, x.ndim), _wide(x)
+    d = wide - jnp.mean(wide, axes, keepdims=True)
+    y = d * jax.lax.rsqrt(jnp.mean(d * d, axes, keepdims=True) + epsilon)
+    return _affine(y, gamma, beta, axes).astype(x.dtype)
+
+
+def variance_norm(x, gamma=None, *, axis=-1, epsilon=1e-3):
+    """Divides by the deviation without taking the mean away: y = gamma * x / sqrt(var(x) + epsilon).
+
+    What Keras calls `rms_scaling` of LayerNormalization; `rms_norm` is the root mean square of the literature.
+    """
+    axes, wide = _axes(axis, x.ndim), _wide(x)
+    y = wide * jax.lax.rsqrt(jnp.var(wide, axes, keepdims=True) + epsilon)
+    return _affine(y, gamma, None, axes).astype(x.dtype)
+
+
+def rms_norm(x, scale=None, *, axis=-1, epsilon=1e-6):
+    """Divides by the root mean square: y = scale * x / sqrt(mean(x^2) + epsilon).
+
+    Example:
+        >>> rms_norm(jnp.array([[3.0, 3.0]]), epsilon=0.0).tolist()
+        [[1.0, 1.0]]
+
+    Reference:
+        Zhang & Sennrich, "Root Mean Square Layer Normalization", 2019, arXiv:1910.07467, eq. 4.
+    """
+    axes, wide = _axes(axis, x.ndim), _wide(x)
+    y = wide * jax.lax.rsqrt(jnp.mean(wide * wide, axes, keepdims=True) + epsilon)
+    return _affine(y, scale, None, axes).astype(x.dtype)
+
+
+def group_norm(x, groups, gamma=None, beta=None, *, axis=-1, epsilon=1e-3):
+    """Normalizes each row over groups of channels and all other axes but the batch's.
+
+    Args:
+        x: Float array [B, ..., C].
+        groups: Number of groups, a divisor of C.
+        gamma, beta: Float arrays [C], or None.
+        axis: The channel axis.
+
+    Example:
+        >>> group_norm(jnp.array([[1.0, 3.0, 5.0, 7.0]]), 2, epsilon=0.0).tolist()
+        [[-1.0, 1.0, -1.0, 1.0]]
+
+    Reference:
+        Wu & He, "Group Normalization", 2018, arXiv:1803.08494, eq. 1-4 and 7.
+    """
+    axis %= x.ndim
+    wide = _wide(x).reshape(*x.shape[:axis], groups, x.shape[axis] // groups, *x.shape[axis + 1 :])
+    axes = tuple(a for a in range(1, wide.ndim) if a != axis)
+    d = wide - jnp.mean(wide, axes, keepdims=True)
+    y = (d * jax.lax.rsqrt(jnp.mean(d * d, axes, keepdims=True) + epsilon)).reshape(x.shape)
+    return _affine(y, gamma, beta, (axis,)).astype(x.dtype)
+
+
+def unit_norm(x, axis=-1, epsilon=1e-12):
+    """Divides by the Euclidean length over `axis`: y = x / max(|x|, epsilon). The gradient at 0 is finite.
+
+    Example:
+        >>> unit_norm(jnp.array([[3.0, 4.0], [0.0, 0.0]])).round(4).tolist()
+        [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    wide = _wide(x)
+    square = jnp.sum(wide * wide, _axes(axis, x.ndim), keepdims=True)
+    return (wide * jax.lax.rsqrt(jnp.maximum(square, epsilon**2))).astype(x.dtype)
+
+
+def spectral_norm(kernel, u, iterations=1):
+    """Estimates the largest singular value of `kernel`, seen as a matrix [..., C] -> [I, C], by power iteration.
+
+        v = norm(u W^T),  u = norm(v W),  sigma = v W u^T
+
+    Args:
+        kernel: Float array [..., C].
+        u: Float array [1, C], the estimate so far.
+        iterations: Number of steps.
+
+    Returns:
+        (sigma, u): scalar with a gradient to the kernel, and the new estimate.
+
+    Reference:
+        Miyato et al., "Spectral Normalization for GANs", 2018, arXiv:1802.05957, algorithm 1.
+    """
+    w = kernel.reshape(-1, kernel.shape[-1])
+    for _ in range(iterations):
+        v = unit_norm(u @ w.T, axis=None)
+        u = unit_norm(v @ w, axis=None)
+    u, v = jax.lax.stop_gradient((u, v))
+    return (v @ w @ u.T)[0, 0], u
+
+
+def _wide(x):
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def _axes(axis, ndim):
+    axis = range(ndim) if axis is None else axis if isinstance(axis, (list, tuple)) else (axis,)
+    return tuple(sorted(a % ndim for a in axis))
+
+
+def _along(weight, axes, ndim, shape):
+    """Returns `weight`, whose axes are `axes` of an array of `shape`, with size 1 along the others; None stays."""
+    return None if weight is None else weight.reshape([shape[a] if a in axes else 1 for a in range(ndim)])
+
+
+def _affine(y, gamma, beta, axes):
+    gamma, beta = (_along(w, axes, y.ndim, y.shape) for w in (gamma, beta))
+    y = y if gamma is None else y * gamma.astype(y.dtype)
+    return y if beta is None else y + beta.astype(y.dtype)
+
+
+# --------------------------------------------------------------------------------------------- layers
+
+
+def _axis_list(value):
+    return [int(a) for a in value] if isinstance(value, (list, tuple)) else int(value)
+
+
+class _Normalizes(Layer):
+    """A layer whose weights lie along `axis`; weights stay float32 where others would be cast."""
+
+    casts = False
+    supports_masking = True
+
+    def check_input(self, shape):
+        self._sizes(shape)
+
+    def _sizes(self, shape):
+        given = self.axis if isinstance(self.axis, list) else [self.axis]
+        for a in given:
+            if not -len(shape) <= a < len(shape):
+                raise ValueError(
+                    f"{self.label}: axis {a} does not exist in an input of shape {tuple(shape)}: expected "
+                    f"{-len(shape)} to {len(shape) - 1}."
+                )
+        sizes = tuple(shape[a] for a in _axes(given, len(shape)))
+        if None in sizes:
+            raise ValueError(f"{self.label}: the size of axis {self.axis} must be known, got shape {tuple(shape)}.")
+        return sizes
+
+    def gamma_beta(self, sizes, gamma=True, beta=True):
+        weights = {}
+        if gamma:
+            weights["gamma"] = Weight(sizes, self.gamma_initializer, self.gamma_regularizer, self.gamma_constraint)
+        if beta:
+            weights["beta"] = Weight(sizes, self.beta_initializer, self.beta_regularizer, self.beta_constraint)
+        return weights
+
+    def compute_output_spec(self, x):
+        self.check_input(tuple(x.shape))
+        return Spec(x.shape, self.dtype.compute_dtype)
+
+    def narrow(self, x):
+        return jnp.asarray(x).astype(self.dtype.compute_dtype)
+
+
+@layers.register
+class BatchNormalization(_Normalizes):
+    """Normalizes channels over the batch while training, and by running statistics else.
+
+        y = gamma * (x - mean) / sqrt(variance + epsilon) + beta
+        moving = momentum * moving + (1 - momentum) * of_this_batch
+
+    Args:
+        axis: The channel axis.
+        momentum: Share of the running statistics that stays at each step.
+        epsilon: Added to the variance.
+        center, scale: With `beta`, with `gamma`.
+        beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer,
+        beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint: Of the weights.
+        renorm: Batch renormalization: while training, too, the output follows running statistics.
+        renorm_clipping: Dict with any of "rmax", "rmin", "dmax": limits of its correction.
+        renorm_momentum: Momentum of its running statistics.
+        synchronized: Kept for configs. The statistics are always those of the whole batch, over all devices: on one
+            device both values mean the same, and over several False would make results depend on their number.
+
+    Padded rows and masked time steps do not count. The variance in the running statistics is divided by the count, as
+    in Keras 3. With `trainable=False` the layer uses its running statistics also while training.
+
+    Input shape: any with a known size of `axis`. Output shape: the same.
+
+    Example:
+        >>> layer = BatchNormalization(epsilon=0.0)
+        >>> layer(jnp.array([[1.0], [3.0]]), training=True).tolist()
+        [[-1.0], [1.0]]
+
+    Reference:
+        Ioffe & Szegedy, 2015, arXiv:1502.03167, algorithms 1-2; Ioffe, 2017, arXiv:1702.03275 (renorm).
+    """
+
+    axis: int = setting(int, -1)
+    momentum: float = setting(float, 0.99)
+    epsilon: float = setting(float, 1e-3)
+    center: bool = True
+    scale: bool = True
+    beta_initializer: Any = setting(initializers, "zeros")
+    gamma_initializer: Any = setting(initializers, "ones")
+    moving_mean_initializer: Any = setting(initializers, "zeros")
+    moving_variance_initializer: Any = setting(initializers, "ones")
+    beta_regularizer: Any = setting(optional(regularizers), None)
+    gamma_regularizer: Any = setting(optional(regularizers), None)
+    beta_constraint: Any = setting(optional(constraints), None)
+    gamma_constraint: Any = setting(optional(constraints), None)
+    renorm: bool = False
+    renorm_clipping: Any = None
+    renorm_momentum: float = setting(float, 0.99)
+    synchronized: bool = False
+
+    def check(self):
+        limits = self.renorm_clipping or {}
+        if unknown := set(limits) - {"rmax", "rmin", "dmax"}:
+            raise ValueError(f"{self.label}: renorm_clipping takes 'rmax', 'rmin' and 'dmax', got {sorted(unknown)}.")
+        if limits.get("rmax") is not None and limits.get("rmin") is not None and limits["rmax"] < limits["rmin"]:
+            raise ValueError(f"{self.label}: renorm_clipping needs rmin <= rmax, got {limits}.")
+        if limits.get("dmax") is not None and limits["dmax"] < 0:
+            raise ValueError(f"{self.label}: renorm_clipping needs dmax >= 0, got {limits}.")
+
+    def declare(self, shape):
+        sizes = self._sizes(shape)
+
+        def running(initializer):
+            return Weight(sizes, initializer, trainable=False, dtype="float32")
+
+        mean, variance = self.moving_mean_initializer, self.moving_variance_initializer
+        weights = self.gamma_beta(sizes, self.scale, self.center)
+        weights |= {"moving_mean": running(mean), "moving_variance": running(variance)}
+        if self.renorm:
+            root = _Root(variance)
+            weights |= {"moving_stddev": running(root), "renorm_mean": running(mean), "renorm_stddev": running(root)}
+        return weights
+
+    def forward(self, params, state, x, ctx):
+        x = _wide(self.narrow(x))
+        axis = self.axis % x.ndim
+        axes = tuple(a for a in range(x.ndim) if a != axis)
+
+        def along(a):
+            return None if a is None else _along(a, (axis,), x.ndim, x.shape).astype(x.dtype)
+
+        gamma, beta = along(params.get("gamma")), along(params.get("beta"))
+        if ctx.training and self.trainable:
+            shift, offset, variance = batch_moments(x, axes, self._real(x, ctx), ctx.sum_devices)
+            mean = shift + offset
+            if self.renorm:
+                gamma, beta, state = self._renormalize(gamma, beta, state, mean, variance, along)
+            else:
+                state = self._follow(state, moving_mean=mean, moving_variance=variance)
+        else:
+            shift, offset, variance = along(state["moving_mean"]), 0, along(state["moving_variance"])
+        y = scale_and_shift(x - shift, jnp.asarray(offset, x.dtype), variance, gamma, beta, self.epsilon)
+        return self.narrow(y), state
+
+    def _real(self, x, ctx):
+        """Returns bool, broadcasting to `x`: which entries count; None for all."""
+        real = ctx.row_mask(x.ndim)
+        if ctx.mask is not None:
+            mask = ctx.mask.reshape(ctx.mask.shape + (1,) * (x.ndim - ctx.mask.ndim)).astype(bool)
+            real = mask if real is None else real & mask
+        return real
+
+    def _follow(self, state, momentum=None, **now):
+        momentum = self.momentum if momentum is None else momentum
+        old = {n: state[n] for n in now}
+        return state | {n: (old[n] * momentum + now[n].reshape(-1) * (1 - momentum)).astype(old[n].dtype) for n in now}
+
+    def _renormalize(self, gamma, beta, state, mean, variance, along):
+        limits, least = self.renorm_clipping or {}, self.epsilon**0.5
+        stddev = jnp.sqrt(variance + self.epsilon)
+        known = jnp.maximum(along(state["renorm_stddev"]), least)
+        r, d = stddev / known, (mean - along(state["renorm_mean"])) / known
+        r = jnp.clip(r, limits.get("rmin"), limits.get("rmax"))
+        if limits.get("dmax") is not None:
+            d = jnp.clip(d, -limits["dmax"], limits["dmax"])
+        r, d = jax.lax.stop_gradient((r, d))
+        new_gamma, new_beta = (r, d) if gamma is None else (r * gamma, d * gamma)
+        new_beta = new_beta if beta is None else new_beta + beta
+        state = self._follow(state, self.renorm_momentum, renorm_mean=mean, renorm_stddev=stddev)
+        state = self._follow(state, moving_mean=mean, moving_stddev=stddev)
+        moving = state["moving_stddev"]
+        return new_gamma, new_beta, state | {"moving_variance": jnp.maximum(moving * moving - self.epsilon, 0)}
+
+
+class _Root:
+    """The square root of what another initializer draws."""
+
+    def __init__(self, initializer):
+        self.initializer = initializer
+
+    def __call__(self, key, shape, dtype=None):
+        return jnp.sqrt(initializers.draw(self.initializer, key, shape, dtype))
+
+
+@layers.register
+class LayerNormalization(_Normalizes):
+    """Normalizes each row over its features: y = gamma * (x - mean) / sqrt(variance + epsilon) + beta.
+
+    Args:
+        axis: Axis or axes to normalize over; the weights have their sizes.
+        epsilon: Added to the variance.
+        center, scale: With `beta`, with `gamma`.
+        beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint:
+            Of the weights.
+        rms_scaling: Keras's older variant, y = gamma * x / sqrt(variance + epsilon), always scaled and never shifted.
+            For the root mean square see `RMSNormalization`.
+
+    Example:
+        >>> LayerNormalization()(jnp.array([[1.0, 3.0]])).round(2).tolist()
+        [[-1.0, 1.0]]
+
+    Reference:
+        Ba, Kiros & Hinton, "Layer Normalization", 2016, arXiv:1607.06450.
+    """
+
+    axis: Any = setting(_axis_list, -1)
+    epsilon: float = setting(float, 1e-3)
+    center: bool = True
+    scale: bool = True
+    beta_initializer: Any = setting(initializers, "zeros")
+    gamma_initializer: Any = setting(initializers, "ones")
+    beta_regularizer: Any = setting(optional(regularizers), None)
+    gamma_regularizer: Any = setting(optional(regularizers), None)
+    beta_constraint: Any = setting(optional(constraints), None)
+    gamma_constraint: Any = setting(optional(constraints), None)
+    rms_scaling: bool = setting(default=False, keyword=True)
+
+    def declare(self, shape):
+        return self.gamma_beta(self._sizes(shape), self.scale or self.rms_scaling, self.center and not self.rms_scaling)
+
+    def forward(self, params, state, x, ctx):
+        x, at = self.narrow(x), {"axis": self.axis, "epsilon": self.epsilon}
+        if self.rms_scaling:
+            return self.narrow(variance_norm(x, params["gamma"], **at)), state
+        return self.narrow(layer_norm(x, params.get("gamma"), params.get("beta"), **at)), state
+
+
+@layers.register
+class RMSNormalization(_Normalizes):
+    """Divides each row by its root mean square: y = scale * x / sqrt(mean(x^2) + epsilon).
+
+    Args:
+        axis: Axis or axes to take the mean over; the weight `scale` has their sizes.
+        epsilon: Added to the mean square.
+
+    Example:
+        >>> RMSNormalization()(jnp.array([[2.0, 2.0]])).round(3).tolist()
+        [[1.0, 1.0]]
+
+    Reference:
+        Zhang & Sennrich, 2019, arXiv:1910.07467.
+    """
+
+    axis: Any = setting(_axis_list, -1)
+    epsilon: float = setting(float, 1e-6)
+    supports_masking = False  # as Keras 3
+
+    def declare(self, shape):
+        return {"scale": Weight(self._sizes(shape), "ones")}
+
+    def forward(self, params, state, x, ctx):
+        return rms_norm(self.narrow(x), params["scale"], axis=self.axis, epsilon=self.epsilon), state
+
+
+@layers.register
+class GroupNormalization(_Normalizes):
+    """Normalizes each row over groups of channels and all of space: `groups=-1` is one group a channel.
+
+    Args:
+        groups: Number of groups, a divisor of the channels; -1 for as many as channels (instance normalization).
+        axis: The channel axis.
+        epsilon, center, scale, beta_initializer, ...: As in `LayerNormalization`; the weights have one entry a channel.
+
+    Example:
+        >>> GroupNormalization(2)(jnp.ones((2, 5, 5, 4))).shape
+        (2, 5, 5, 4)
+
+    Reference:
+        Wu & He, "Group Normalization", 2018, arXiv:1803.08494.
+    """
+
+    groups: int = setting(int, 32)
+    axis: int = setting(int, -1)
+    epsilon: float = setting(float, 1e-3)
+    center: bool = True
+    scale: bool = True
+    beta_initializer: Any = setting(initializers, "zeros")
+    gamma_initializer: Any = setting(initializers, "ones")
+    beta_regularizer: Any = setting(optional(regularizers), None)
+    gamma_regularizer: Any = setting(optional(regularizers), None)
+    beta_constraint: Any = setting(optional(constraints), None)
+    gamma_constraint: Any = setting(optional(constraints), None)
+
+    def check(self):
+        if self.groups < 1 and self.groups != -1:
+            raise ValueError(f"{self.label}: expected groups >= 1, or -1 for one a channel, got {self.groups}.")
+
+    def check_input(self, shape):
+        (channels,) = self._sizes(shape)
+        if self.axis % len(shape) == 0:
+            raise ValueError(f"{self.label}: axis {self.axis} is the batch axis of an input of shape {tuple(shape)}.")
+        if self.groups != -1 and channels % self.groups:
+            raise ValueError(
+                f"{self.label}: {channels} channels (axis {self.axis} of {tuple(shape)}) do not divide into "
+                f"{self.groups} groups. Choose groups among the divisors of {channels}."
+            )
+
+    def declare(self, shape):
+        return self.gamma_beta(self._sizes(shape), self.scale, self.center)
+
+    def forward(self, params, state, x, ctx):
+        groups = x.shape[self.axis] if self.groups == -1 else self.groups
+        at = {"axis": self.axis, "epsilon": self.epsilon}
+        return group_norm(self.narrow(x), groups, params.get("gamma"), params.get("beta"), **at), state
+
+
+@layers.register
+class UnitNormalization(_Normalizes):
+    """Divides each row by its Euclidean length: y = x / max(|x|, 1e-12).
+
+    Args:
+        axis: Axis or axes that the length is taken over.
+
+    Example:
+        >>> UnitNormalization()(jnp.array([[0.0, 5.0]])).tolist()
+        [[0.0, 1.0]]
+    """
+
+    axis: Any = setting(_axis_list, -1)
+
+    def check_input(self, shape):
+        axes = self.axis if isinstance(self.axis, list) else [self.axis]
+        if any(not -len(shape) <= a < len(shape) for a in axes):
+            raise ValueError(f"{self.label}: axis {self.axis} does not exist in an input of shape {tuple(shape)}.")
+
+    def forward(self, params, state, x, ctx):
+        return unit_norm(self.narrow(x), self.axis), state
+
+
+@layers.register
+class SpectralNormalization(Layer):
+    """Calls another layer with its kernel divided by the kernel's largest singular value.
+
+    Args:
+        layer: A layer with a `kernel` or `embeddings`.
+        power_iterations: Steps of power iteration a call.
+
+    While training the estimate `vector_u` moves on. The kernel itself is left as it is, and divided in inference too,
+    as in the paper; Keras stores the divided kernel where its backend lets it and uses the stored one in inference.
+
+    Example:
+        >>> SpectralNormalization(Dense(4))(jnp.ones((2, 3))).shape
+        (2, 4)
+
+    Reference:
+        Miyato et al., "Spectral Normalization for GANs", 2018, arXiv:1802.05957.
+    """
+
+    layer: Any = setting(layers)
+    power_iterations: int = setting(positive_int, 1)
+    casts = False
+
+    def check_input(self, shape):
+        self.layer.check_input(shape)
+
+    def declare(self, shape):
+        inner = self.layer.declare(shape)
+        if not {"kernel", "embeddings"} & set(inner):
+            raise ValueError(f"{self.label}: {self.layer.label} has no weight 'kernel' or 'embeddings' to normalize.")
+        channels = inner.get("kernel", inner.get("embeddings")).shape[-1]
+        u = Weight((1, channels), initializers.TruncatedNormal(stddev=0.02), trainable=False, dtype="float32")
+        return {"vector_u": u, "layer": inner}
+
+    def forward(self, params, state, x, ctx):
+        inner = dict(params["layer"])
+        name = "kernel" if "kernel" in inner else "embeddings"
+        kernel = inner[name].astype(jnp.float32)
+        sigma, u = spectral_norm(kernel, state["vector_u"], self.power_iterations)
+        some = jnp.any(kernel != 0)
+        inner[name] = (kernel / jnp.where(some, sigma, 1)).astype(inner[name].dtype)
+        y, inside, _ = self.layer.apply_masked(inner, state.get("layer", {}), x, ctx.at(self.layer.name))
+        if ctx.training:
+            state = state | {"vector_u": jnp.where(some, u, state["vector_u"])}
+        return y, state | ({"layer": inside} if "layer" in state else {})

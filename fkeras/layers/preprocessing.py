@@ -1,0 +1,349 @@
+"""Layers that prepare data: scaling, standardizing, binning and encoding categories."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fkeras import dtypes
+from fkeras.layers.base import Layer, Weight, layers
+from fkeras.settings import choice, optional, positive_int, setting
+
+# -------------------------------------------------------------------------------------- pure functions
+
+
+def standardize(x, mean, variance, invert=False):
+    """Takes the mean away and divides by the deviation, at least `fkeras.config.epsilon()`; `invert` goes back.
+
+        y = (x - mean) / max(sqrt(variance), epsilon),  inverse: y = mean + x * max(sqrt(variance), epsilon)
+
+    Example:
+        >>> standardize(jnp.array([[5.0]]), jnp.array([[3.0]]), jnp.array([[4.0]])).tolist()
+        [[1.0]]
+    """
+    deviation = jnp.maximum(jnp.sqrt(variance), jnp.asarray(dtypes.epsilon(), x.dtype))
+    return mean + x * deviation if invert else (x - mean) / deviation
+
+
+def encode_categories(indices, depth, mode, weights=None, dtype="float32"):
+    """Encodes whole numbers as vectors.
+
+    Args:
+        indices: Int array.
+        depth: Number of categories.
+        mode: "one_hot": [...] or [..., 1] -> [..., depth]; "multi_hot" and "count": [B, N] -> [B, depth], 1 for each
+            category that occurs, or how often it does.
+        weights: Float array like `indices`: what each one counts, for "count".
+
+    Example:
+        >>> encode_categories(jnp.array([[0, 0, 2]]), 3, "count").tolist()
+        [[2.0, 0.0, 1.0]]
+    """
+    indices = jnp.atleast_1d(indices)
+    if mode == "one_hot":
+        flat = indices[..., 0] if indices.ndim > 1 and indices.shape[-1] == 1 else indices
+        return jax.nn.one_hot(flat, depth, dtype=dtype)
+    each = jax.nn.one_hot(indices, depth, dtype=dtype)
+    axis = 1 if indices.ndim > 1 else 0
+    if mode == "multi_hot":
+        return each.max(axis)
+    return (each if weights is None else each * jnp.asarray(weights, dtype)[..., None]).sum(axis)
+
+
+def batch_statistics(batches, axes):
+    """Takes mean and variance over `axes` of all batches together, in float64 on the host, a batch at a time.
+
+    Args:
+        batches: Iterable of arrays.
+        axes: Tuple of axes to reduce.
+
+    Returns:
+        (mean, variance, count): float64 arrays with the other axes, and an int.
+
+    Raises:
+        ValueError: There are no batches.
+
+    Reference:
+        Chan, Golub & LeVeque, "Algorithms for Computing the Sample Variance", 1983, eq. 2.1.
+    """
+    mean = variance = count = 0
+    for batch in batches:
+        batch = np.asarray(batch, np.float64)
+        n, m, v = int(np.prod([batch.shape[a] for a in axes])), batch.mean(axes), batch.var(axes)
+        count, share = count + n, n / max(count + n, 1)
+        variance = (1 - share) * (variance + share * (m - mean) ** 2) + share * v
+        mean = mean + share * (m - mean)
+    if count == 0:
+        raise ValueError("adapt: expected at least one batch of data, got none.")
+    return mean, variance, count
+
+
+def batches_of(data):
+    """Yields the arrays of `data`: an array, or an iterable or indexable of batches (x, or a tuple that starts with x).
+
+    Raises:
+        TypeError: It is neither.
+    """
+    if hasattr(data, "__array__"):
+        yield np.asarray(data)
+        return
+    if not hasattr(data, "__iter__") and hasattr(data, "__getitem__") and hasattr(data, "__len__"):
+        data = (data[i] for i in range(len(data)))
+    if not hasattr(data, "__iter__") or isinstance(data, (str, bytes, dict)):
+        raise TypeError(f"adapt: expected an array or an iterable of batches, got {type(data).__name__}.")
+    for batch in data:
+        batch = batch[0] if isinstance(batch, (list, tuple)) and hasattr(batch[0], "shape") else batch
+        if not hasattr(batch, "shape"):
+            raise TypeError(f"adapt: expected batches that are arrays, got {type(batch).__name__}. Try np.array(data).")
+        yield np.asarray(batch)
+
+
+# --------------------------------------------------------------------------------------------- layers
+
+
+def _number_or_list(value):
+    return value.tolist() if hasattr(value, "tolist") else list(value) if isinstance(value, tuple) else value
+
+
+@layers.register
+class Rescaling(Layer):
+    """Scales and shifts: y = x * scale + offset.
+
+    Args:
+        scale, offset: Numbers, or lists that broadcast to the input's last axes.
+
+    Example:
+        >>> Rescaling(1 / 255)(jnp.array([[51.0]])).round(3).tolist()
+        [[0.2]]
+    """
+
+    scale: Any = setting(_number_or_list)
+    offset: Any = setting(_number_or_list, 0.0)
+    supports_masking = True
+
+    def forward(self, params, state, x, ctx):
+        scale, offset = jnp.asarray(self.scale, x.dtype), jnp.asarray(self.offset, x.dtype)
+        if scale.ndim and dtypes.image_data_format() == "channels_first":
+            scale = scale.reshape(scale.shape + (1,) * (3 - scale.ndim))
+        scale, offset = (jnp.expand_dims(a, tuple(range(x.ndim - a.ndim))) for a in (scale, offset))
+        return x * scale + offset, state
+
+
+@layers.register
+class Normalization(Layer):
+    """Standardizes its input by a mean and variance that are given, or taken from data by `adapt`.
+
+        y = (x - mean) / max(sqrt(variance), epsilon)
+
+    Args:
+        axis: Axis or axes with statistics of their own; None takes one mean of all numbers.
+        mean, variance: Numbers or arrays that broadcast to the sizes of `axis`, both or none.
+        invert: Undoes the standardization instead.
+
+    Weights, where none are given: mean, variance (of `adapt`), count (always 0, as in Keras 3).
+
+    Example:
+        >>> layer = Normalization(axis=None)
+        >>> layer.adapt(np.array([1.0, 3.0]))
+        >>> layer(jnp.array([5.0])).tolist()
+        [3.0]
+    """
+
+    axis: Any = setting(lambda a: () if a is None else tuple(a) if isinstance(a, (list, tuple)) else (int(a),), -1)
+    mean: Any = setting(_number_or_list, None)
+    variance: Any = setting(_number_or_list, None)
+    invert: bool = False
+    supports_masking = True
+
+    def check(self):
+        mean, variance = self._given
+        if (mean is None) != (variance is None):
+            raise ValueError(f"{self.label}: expected both mean and variance or neither, got {mean} and {variance}.")
+        if np.shape(mean) != np.shape(variance):
+            raise ValueError(
+                f"{self.label}: expected mean and variance of one shape, got {np.shape(mean)} and {np.shape(variance)}."
+            )
+        if np.ndim(mean) > len(self.axis):
+            raise ValueError(
+                f"{self.label}: mean of shape {np.shape(mean)} has more axes than the layer keeps, axis {self.axis}."
+            )
+
+    @property
+    def _given(self):
+        return self.__dict__.get("_given_mean"), self.__dict__.get("_given_variance")
+
+    def _kept(self, shape):
+        for a in self.axis:
+            if not -len(shape) <= a < len(shape):
+                raise ValueError(f"{self.label}: axis {a} does not exist in an input of shape {tuple(shape)}.")
+            if shape[a] is None:
+                raise ValueError(f"{self.label}: the size of axis {a} must be known, got shape {tuple(shape)}.")
+        return tuple(sorted(a % len(shape) for a in self.axis))
+
+    def check_input(self, shape):
+        kept = self._kept(shape)
+        for value in self._given:
+            if value is not None:
+                try:
+                    np.broadcast_to(value, tuple(shape[a] for a in kept))
+                except ValueError:
+                    raise ValueError(
+                        f"{self.label}: mean and variance of shape {np.shape(value)} do not fit axis {self.axis} of an "
+                        f"input of shape {tuple(shape)}."
+                    ) from None
+
+    def declare(self, shape):
+        if self._given[0] is not None:
+            return {}
+        sizes = tuple(shape[a] for a in self._kept(shape))
+        return {
+            "mean": Weight(sizes, "zeros", trainable=False),
+            "variance": Weight(sizes, "ones", trainable=False),
+            "count": Weight((), "zeros", trainable=False, dtype="int32"),
+        }
+
+    def forward(self, params, state, x, ctx):
+        mean, variance = self._given if self._given[0] is not None else (state["mean"], state["variance"])
+        mean, variance = (self._spread(v, x.shape, x.dtype) for v in (mean, variance))
+        return standardize(x, mean, variance, self.invert), state
+
+    def _spread(self, value, shape, dtype):
+        kept = self._kept(shape)
+        value = jnp.broadcast_to(jnp.asarray(value, dtype), tuple(shape[a] for a in kept))
+        return value.reshape([d if a in kept else 1 for a, d in enumerate(shape)])
+
+    def adapt(self, data):
+        """Takes mean and variance from `data`: an array, or an iterable of batches; forgets those before.
+
+        Raises:
+            ValueError: The layer was given its mean, `data` is empty, or does not fit the shape it was built with.
+        """
+        if self._given[0] is not None:
+            raise ValueError(f"{self.label}: cannot adapt, its mean and variance were given.")
+        batches = batches_of(data)
+        first = next(batches, None)
+        if first is None:
+            raise ValueError(f"{self.label}: adapt expected at least one batch of data, got none.")
+        self._ensure((None, *first.shape[1:]) if 0 not in self._kept(first.shape) else first.shape)
+        axes = tuple(a for a in range(first.ndim) if a not in self._kept(first.shape))
+        mean, variance, _ = batch_statistics(_chain(first, batches), axes)
+        for name, value in (("mean", mean), ("variance", variance)):
+            self._cell.put(name, jnp.asarray(value, self.dtype.variable_dtype))
+
+    def get_config(self):
+        mean, variance = self._given
+        return super().get_config() | {"axis": list(self.axis) or None, "mean": mean, "variance": variance}
+
+
+def _statistic(name):
+    def read(self):
+        """The statistic with the input's rank; None before there is one."""
+        given = self.__dict__.get(f"_given_{name}")
+        if given is not None or self.__dict__.get("_cell") is None:
+            return given
+        return self._spread(self._cell.get(name), self._cell.shapes[0], self.dtype.compute_dtype)
+
+    return property(read, lambda self, value: self.__dict__.__setitem__(f"_given_{name}", value))
+
+
+# `mean` and `variance` are settings and, once adapted, numbers to look at.
+Normalization.mean, Normalization.variance = _statistic("mean"), _statistic("variance")
+
+
+def _chain(first, rest):
+    yield first
+    yield from rest
+
+
+@layers.register
+class CategoryEncoding(Layer):
+    """Encodes whole numbers as vectors of `num_tokens`; see `encode_categories`.
+
+    Args:
+        num_tokens: Number of categories.
+        output_mode: "multi_hot", "one_hot" or "count".
+
+    With "count", `layer(x, count_weights=w)` counts each by its weight.
+
+    Example:
+        >>> CategoryEncoding(4, "one_hot")(jnp.array([3, 0])).tolist()
+        [[0.0, 0.0, 0.0, 1.0], [1.0, 0.0, 0.0, 0.0]]
+    """
+
+    num_tokens: int = setting(positive_int)
+    output_mode: str = setting(
+        lambda m: choice("multi_hot", "one_hot", "count")("multi_hot" if m == "binary" else m), "multi_hot"
+    )
+    takes_ints = "only"
+
+    def pack(self, x, count_weights=None):
+        if count_weights is None:
+            return x
+        if self.output_mode != "count":
+            raise ValueError(f"{self.label}: count_weights go with output_mode='count', this is {self.output_mode!r}.")
+        return [x, count_weights]
+
+    def forward(self, params, state, x, ctx):
+        x, weights = x if isinstance(x, (list, tuple)) else (x, None)
+        compute = self.dtype.compute_dtype
+        return encode_categories(x.astype(jnp.int32), self.num_tokens, self.output_mode, weights, compute), state
+
+    def check_values(self, x):
+        """Raises ValueError for a number outside [0, num_tokens); `x` is a NumPy array on the host."""
+        x = np.asarray(x)
+        if x.size and not (x.min() >= 0 and x.max() < self.num_tokens):
+            raise ValueError(
+                f"{self.label}: expected numbers from 0 to {self.num_tokens - 1}, got {x.min()} to {x.max()}. "
+                f"Set num_tokens to the largest plus 1."
+            )
+
+
+@layers.register
+class Discretization(Layer):
+    """Puts numbers into bins: bin i holds boundaries[i - 1] <= x < boundaries[i].
+
+    Args:
+        bin_boundaries: Rising numbers, or None to take them from data with `adapt`.
+        num_bins: Number of bins that `adapt` makes, with as many numbers in each.
+        epsilon: Kept for configs: `adapt` sorts the whole data, so that its quantiles are exact where Keras's are
+            within `epsilon`.
+        output_mode: "int", or as in `CategoryEncoding`.
+
+    Example:
+        >>> Discretization([0.0, 1.0])(jnp.array([-1.0, 0.0, 5.0])).tolist()
+        [0, 1, 2]
+    """
+
+    bin_boundaries: Any = setting(optional(lambda b: [float(v) for v in b]), None)
+    num_bins: Any = setting(optional(positive_int), None)
+    epsilon: float = setting(float, 0.01)
+    output_mode: str = setting(choice("int", "one_hot", "multi_hot", "count"), "int")
+
+    def check(self):
+        if self.bin_boundaries is None and self.num_bins is None:
+            raise ValueError(f"{self.label}: expected bin_boundaries, or num_bins and a call of adapt(data).")
+        object.__setattr__(self, "_boundaries", self.bin_boundaries)
+
+    def adapt(self, data):
+        """Takes the boundaries from `data`: the quantiles 1/num_bins, 2/num_bins, ...
+
+        Raises:
+            ValueError: The layer was given its boundaries.
+        """
+        if self.num_bins is None:
+            raise ValueError(f"{self.label}: cannot adapt, its bin_boundaries were given; give num_bins instead.")
+        values = np.concatenate([b.astype(np.float64).ravel() for b in batches_of(data)])
+        steps = np.arange(1, self.num_bins) / self.num_bins
+        object.__setattr__(self, "_boundaries", np.quantile(values, steps).tolist())
+
+    def forward(self, params, state, x, ctx):
+        if self._boundaries is None:
+            raise ValueError(f"{self.label} has no boundaries yet: call adapt(data), or give bin_boundaries.")
+        bins = jnp.searchsorted(jnp.asarray(self._boundaries, x.dtype), x, side="right").astype(jnp.int32)
+        if self.output_mode == "int":
+            return bins, state
+        return encode_categories(bins, len(self._boundaries) + 1, self.output_mode, dtype=x.dtype), state
+
+    def get_config(self):
+        return super().get_config() | {"bin_boundaries": self._boundaries}
