@@ -60,9 +60,7 @@ class LossScaleOptimizer(Optimizer):
             if name in Optimizer._fields and name not in ("learning_rate", "name"):
                 _inner_only(name, getattr(self, name), field.default)
         if self.inner_optimizer.loss_scale_factor is not None:
-            raise ValueError(
-                "LossScaleOptimizer: the inner optimizer has a loss_scale_factor; gradients need one scale."
-            )
+            raise ValueError("LossScaleOptimizer: the inner optimizer has a loss_scale_factor of its own; drop it.")
 
     # ------------------------------------------------------------------------------------------ pure
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fkeras.optim.schedules import number, schedules
+from fkeras.optim.schedules import LearningRateSchedule, number, schedules
 
 
 def rate(value):
@@ -44,6 +44,9 @@ class Rate(float):
 
 
 def takes_step(schedule):
+    """Whether what computes the rate is called with the step, rather than with nothing."""
+    if isinstance(schedule, LearningRateSchedule):
+        return True
     try:
         inspect.signature(schedule).bind(0)
     except TypeError:

@@ -37,6 +37,15 @@ def _float(step):
     return jnp.asarray(step, jnp.float32)
 
 
+def _whole(step, period):
+    """How many whole periods `step` holds, exact where both are integers: XLA may multiply by the rounded reciprocal
+    instead of dividing, and land a hair below (or above) a whole number."""
+    step = jnp.asarray(step)
+    if isinstance(period, int) and jnp.issubdtype(step.dtype, jnp.integer):
+        return (step // period).astype(jnp.float32)
+    return jnp.floor(_float(step) / period)
+
+
 def exponential_decay(step, initial, decay_steps, decay_rate, *, staircase=False):
     """Multiplies the rate by `decay_rate` every `decay_steps` steps.
 
@@ -46,8 +55,8 @@ def exponential_decay(step, initial, decay_steps, decay_rate, *, staircase=False
         >>> float(exponential_decay(20, 1.0, 10, 0.5))
         0.25
     """
-    p = _float(step) / decay_steps
-    return initial * jnp.power(decay_rate, jnp.floor(p) if staircase else p)
+    p = _whole(step, decay_steps) if staircase else _float(step) / decay_steps
+    return initial * jnp.power(decay_rate, p)
 
 
 def inverse_time_decay(step, initial, decay_steps, decay_rate, *, staircase=False):
@@ -59,8 +68,8 @@ def inverse_time_decay(step, initial, decay_steps, decay_rate, *, staircase=Fals
         >>> float(inverse_time_decay(10, 1.0, 10, 1.0))
         0.5
     """
-    p = _float(step) / decay_steps
-    return initial / (1 + decay_rate * (jnp.floor(p) if staircase else p))
+    p = _whole(step, decay_steps) if staircase else _float(step) / decay_steps
+    return initial / (1 + decay_rate * p)
 
 
 def piecewise_constant(step, boundaries, values):
@@ -85,12 +94,11 @@ def polynomial_decay(step, initial, decay_steps, end, power=1.0, *, cycle=False)
         >>> float(polynomial_decay(5, 1.0, 10, 0.0))
         0.5
     """
-    step = _float(step)
     if cycle:  # the first multiple of decay_steps that is not before step
-        decay_steps = decay_steps * jnp.maximum(jnp.ceil(step / decay_steps), 1.0)
-    else:
-        step = jnp.minimum(step, decay_steps)
-    return (initial - end) * jnp.power(1 - step / decay_steps, power) + end
+        decay_steps = decay_steps * jnp.maximum(-_whole(-jnp.asarray(step), decay_steps), 1.0)
+    # A compiled step / decay_steps may exceed 1 by a rounding, of which a root would be NaN (as it is in Keras 3).
+    left = jnp.maximum(1 - _float(step) / decay_steps, 0.0)
+    return (initial - end) * jnp.power(left, power) + end
 
 
 def cosine_decay(step, initial, decay_steps, alpha=0.0, warmup_target=None, warmup_steps=0):
@@ -128,7 +136,7 @@ def cosine_decay_restarts(step, initial, first_decay_steps, t_mul=2.0, m_mul=1.0
     """
     f = _float(step) / first_decay_steps
     if t_mul == 1:
-        run = jnp.floor(f)
+        run = _whole(step, first_decay_steps)
         f = f - run
     else:
 
@@ -136,9 +144,10 @@ def cosine_decay_restarts(step, initial, first_decay_steps, t_mul=2.0, m_mul=1.0
             return (1 - jnp.power(t_mul, i)) / (1 - t_mul)
 
         run = jnp.floor(jnp.log(1 - f * (1 - t_mul)) / jnp.log(_float(t_mul)))
-        # The quotient of two rounded logarithms may fall just short of a whole number on the very step of a restart.
-        run = jnp.where(started(run + 1) <= f, run + 1, run)
-        f = (f - started(run)) / jnp.power(t_mul, run)
+        # A quotient of rounded logarithms may miss a whole number on the very step of a restart, by a run either way.
+        run = jnp.where(started(run + 1) <= f * (1 + 1e-6), run + 1, run)
+        run = jnp.where(started(run) > f * (1 + 1e-6), run - 1, run)
+        f = jnp.maximum(f - started(run), 0.0) / jnp.power(t_mul, run)
     cosine = 0.5 * jnp.power(m_mul, run) * (1 + jnp.cos(jnp.pi * f))
     return initial * ((1 - alpha) * cosine + alpha)
 
