@@ -653,8 +653,7 @@ class Orthogonal(RandomInitializer):
     """Matrix with orthonormal rows or columns, times `gain`; see `draw_orthogonal`.
 
     Example:
-        >>> q = Orthogonal()((3, 3))
-        >>> bool(jnp.allclose(q @ q.T, jnp.eye(3), atol=1e-5))
+        >>> bool(jnp.isclose(jnp.sum(Orthogonal(gain=2.0)((2, 3, 4)) ** 2), 2.0**2 * 4))
         True
     """
 

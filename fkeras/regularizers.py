@@ -135,7 +135,7 @@ class Regularizer(Configured):
         return 0.0
 
 
-@regularizers.register
+@regularizers.register("l1")
 class L1(Regularizer):
     """Penalty l1 * sum(|x|).
 
@@ -150,7 +150,7 @@ class L1(Regularizer):
         return l1_l2_penalty(x, l1=self.l1)
 
 
-@regularizers.register
+@regularizers.register("l2")
 class L2(Regularizer):
     """Penalty l2 * sum(x^2).
 
@@ -165,7 +165,7 @@ class L2(Regularizer):
         return l1_l2_penalty(x, l2=self.l2)
 
 
-@regularizers.register
+@regularizers.register("l1_l2")
 class L1L2(Regularizer):
     """Penalty l1 * sum(|x|) + l2 * sum(x^2). Both factors are 0 by default, but 0.01 by the name "l1_l2".
 
