@@ -337,6 +337,13 @@ def test_a_scheduled_rate_cannot_be_set_but_can_be_replaced():
     assert opt.revision == before + 1 and opt.apply({"w": jnp.float32(1)}, {"w": jnp.float32(1)})["w"] == 0.0
 
 
+def test_repr_shows_what_was_set_and_a_schedule_as_itself():
+    assert repr(optim.SGD(0.1, nesterov=True)) == "SGD(learning_rate=0.1, nesterov=True, name='sgd')"
+    assert repr(optim.Adam(optim.schedules.ExponentialDecay(0.5, 2, 0.5))).startswith(
+        "Adam(learning_rate=ExponentialDecay(initial_learning_rate=0.5, decay_steps=2"
+    )
+
+
 def test_a_callable_rate_sees_the_step_or_is_asked_before_each_step():
     params = {"w": jnp.float32(0)}
     of_step = optim.SGD(lambda step: 1.0 / (step + 1))

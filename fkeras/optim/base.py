@@ -548,6 +548,12 @@ class Optimizer(Configured):
     def __getstate__(self):
         return {k: v for k, v in self.__dict__.items() if k != "_compiled"}
 
+    def __repr__(self):
+        values = {"learning_rate": self._rate if self._schedule is None else self._schedule}
+        values |= {n: getattr(self, n) for n in self._fields if n != "learning_rate"}
+        shown = [f"{n}={v!r}" for n, v in values.items() if v is not None and v != self._fields[n].default]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
     def get_config(self):
         """Returns the settings in JSON's types; the learning rate is the present one, or its schedule."""
         config = super().get_config()

@@ -38,8 +38,11 @@ def _float(step):
 
 
 def _whole(step, period):
-    """How many whole periods `step` holds, exact where both are integers: XLA may multiply by the rounded reciprocal
-    instead of dividing, and land a hair below (or above) a whole number."""
+    """How many whole periods `step` holds, as a float32.
+
+    Exact where both are integers: a compiled `step / period` may be a product with a rounded reciprocal, and land a
+    hair beside a whole number.
+    """
     step = jnp.asarray(step)
     if isinstance(period, int) and jnp.issubdtype(step.dtype, jnp.integer):
         return (step // period).astype(jnp.float32)
