@@ -117,7 +117,7 @@ def relu6(x):
     Reference:
         Krizhevsky, "Convolutional Deep Belief Networks on CIFAR-10", 2010.
     """
-    return jax.nn.relu6(x)
+    return jax.nn.relu6(jnp.asarray(x))
 
 
 @activations.register
@@ -131,7 +131,7 @@ def leaky_relu(x, negative_slope=0.2):
     Reference:
         Maas, Hannun & Ng, "Rectifier Nonlinearities Improve Neural Network Acoustic Models", 2013; slope as Keras 3.
     """
-    return jax.nn.leaky_relu(x, negative_slope)
+    return jax.nn.leaky_relu(jnp.asarray(x), negative_slope)
 
 
 @activations.register
@@ -284,7 +284,7 @@ def tanh(x):
         >>> tanh(jnp.array([-50.0, 0.0])).tolist()
         [-1.0, 0.0]
     """
-    return jnp.tanh(x)
+    return jnp.tanh(_float(x))
 
 
 @activations.register

@@ -124,7 +124,7 @@ class NonNeg(Constraint):
     """
 
     def __call__(self, w):
-        return jnp.maximum(w, 0)
+        return jnp.maximum(jnp.asarray(w), 0)
 
 
 @constraints.register("unit_norm")

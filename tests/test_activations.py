@@ -81,6 +81,12 @@ def test_integers_give_floats_where_a_fraction_is_meant():
     np.testing.assert_allclose(activations.sigmoid(x), 1 / (1 + np.exp(-x)), rtol=1e-6)
 
 
+def test_lists_are_taken_as_arrays():
+    for name in ("relu", "relu6", "leaky_relu", "tanh", "sigmoid", "softmax", "hard_shrink"):
+        f = activations.get(name)
+        np.testing.assert_array_equal(f([1.0, -2.0]), f(np.array([1.0, -2.0], np.float32)))
+
+
 def test_float16_gelu_has_a_gradient_where_the_cube_overflows():
     slope = jax.grad(lambda x: activations.gelu(x, approximate=True))
     assert slope(jnp.float16(200.0)) == 1.0 and slope(jnp.float16(-200.0)) == 0.0
