@@ -1,0 +1,64 @@
+"""fkeras: Keras's words on the surface, pure JAX functions underneath."""
+
+from fkeras import (
+    activations,
+    backend,
+    callbacks,
+    compat,
+    config,
+    constraints,
+    datasets,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    models,
+    optim,
+    optimizers,
+    random,
+    regularizers,
+    utils,
+)
+from fkeras.dtypes import DTypePolicy
+from fkeras.initializers import Initializer
+from fkeras.layers import Layer
+from fkeras.losses import Loss
+from fkeras.metrics import Metric
+from fkeras.models import Input, Model, Sequential
+from fkeras.optim import Optimizer
+from fkeras.regularizers import Regularizer
+
+__version__ = "0.1.0"
+
+# compat.register_aliases()
+
+__all__ = [
+    "DTypePolicy",
+    "Initializer",
+    "Input",
+    "Layer",
+    "Loss",
+    "Metric",
+    "Model",
+    "Optimizer",
+    "Regularizer",
+    "Sequential",
+    "__version__",
+    "activations",
+    "backend",
+    "callbacks",
+    "config",
+    "constraints",
+    "datasets",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "optim",
+    "optimizers",
+    "random",
+    "regularizers",
+    "saving",
+    "utils",
+]

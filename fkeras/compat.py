@@ -1,10 +1,12 @@
 """Other names: old arguments, aliases of classes and modules. The one place where they live."""
 
-from fkeras.graph import layers
+from fkeras.layers.base import layers
+from fkeras.optim import optimizers
+from fkeras.optim.schedules import InverseTimeDecay
 from fkeras.settings import OLD_SPELLINGS
 
 
-def _first_layer_shape(kwargs):
+def _first_layer_shape(cls, kwargs):
     """input_shape, input_dim, batch_input_shape (and input_length) of a first layer -> batch_shape."""
     batch = kwargs.pop("batch_size", None)
     length = kwargs.pop("input_length", None)
@@ -25,7 +27,7 @@ def _first_layer_shape(kwargs):
 def _renamed(**names):
     """Returns a translator that renames old arguments."""
 
-    def translate(kwargs):
+    def translate(cls, kwargs):
         for old, new in names.items():
             if old in kwargs:
                 kwargs.setdefault(new, kwargs.pop(old))
@@ -35,9 +37,9 @@ def _renamed(**names):
 
 
 def _then(*translators):
-    def translate(kwargs):
+    def translate(cls, kwargs):
         for t in translators:
-            kwargs = t(kwargs)
+            kwargs = t(cls, kwargs)
         return kwargs
 
     return translate
@@ -54,7 +56,7 @@ _weights_1 = {
 _window_1 = {"border_mode": "padding", "subsample": "strides", "nb_filter": "filters"}
 
 
-def _dim_ordering(kwargs):
+def _dim_ordering(cls, kwargs):
     if (order := kwargs.pop("dim_ordering", None)) is not None:
         kwargs["data_format"] = {"tf": "channels_last", "th": "channels_first"}.get(order, order)
     return kwargs
@@ -63,7 +65,7 @@ def _dim_ordering(kwargs):
 def _sides(*names):
     """nb_row, nb_col -> kernel_size, as Keras 1 gave the sides of a kernel one by one."""
 
-    def translate(kwargs):
+    def translate(cls, kwargs):
         if names[0] in kwargs:
             kwargs["kernel_size"] = tuple(kwargs.pop(n) for n in names)
         return kwargs
@@ -90,22 +92,22 @@ for _kind in ("Flatten", "ZeroPadding2D", "Cropping2D", "UpSampling2D", "GlobalM
 OLD_SPELLINGS["LeakyReLU"] = _renamed(alpha="negative_slope")
 
 
-def _old_rate(kwargs):
+def _old_rate(cls, kwargs):
     """lr -> learning_rate; Keras 2's decay -> inverse time decay of the rate, lr / (1 + decay * iterations)."""
-    from fkeras.optim.schedules import InverseTimeDecay
-
     if "lr" in kwargs:
         kwargs.setdefault("learning_rate", kwargs.pop("lr"))
-    decay = kwargs.pop("decay", None)
-    if decay:
-        rate = kwargs.get("learning_rate", 0.01)
+    if decay := kwargs.pop("decay", None):
+        rate = kwargs.get("learning_rate", cls._fields["learning_rate"].default)
         kwargs["learning_rate"] = InverseTimeDecay(rate, decay_steps=1, decay_rate=decay)
-    for unused in ("is_legacy_optimizer", "jit_compile"):
+    if kwargs.get("epsilon", 0) is None:  # Keras 1 and 2: the backend's 1e-7
+        del kwargs["epsilon"]
+    for unused in ("jit_compile", "is_legacy_optimizer", "schedule_decay"):
         kwargs.pop(unused, None)
     return kwargs
 
 
-OLD_SPELLINGS["Optimizer"] = _old_rate
+OLD_SPELLINGS.update(dict.fromkeys((cls.__name__ for cls in optimizers.entries.values()), _old_rate))
+OLD_SPELLINGS["ReduceLROnPlateau"] = _renamed(epsilon="min_delta")
 
 
 def register_aliases():

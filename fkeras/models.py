@@ -2,8 +2,9 @@
 
 import jax
 
-from fkeras.graph import Graph, Input, InputLayer, layers
-from fkeras.layers.base import Layer, _is_spec, _tuples
+from fkeras.graph import Graph
+from fkeras.layers.base import Layer, _is_spec, _tuples, layers
+from fkeras.layers.input import Input, InputLayer
 from fkeras.layers.symbol import Symbol, is_symbolic
 from fkeras.settings import deserialize, serialize
 from fkeras.trainer import Trainer
@@ -61,7 +62,9 @@ class Model(Trainer, Layer):
 
     def check_input(self, shape):
         want = self._input_shape()
-        for w, g in zip(*(jax.tree.leaves(t, is_leaf=lambda s: isinstance(s, tuple)) for t in (want, shape)), strict=False):
+        for w, g in zip(
+            *(jax.tree.leaves(t, is_leaf=lambda s: isinstance(s, tuple)) for t in (want, shape)), strict=False
+        ):
             if len(w) != len(g) or any(a is not None and b is not None and a != b for a, b in zip(w, g, strict=True)):
                 raise ValueError(f"{self.label}: expected input of shape {w}, got {g}.")
 
@@ -191,7 +194,9 @@ class Model(Trainer, Layer):
         from fkeras.settings import nearest
 
         names = [layer.name for layer in self.layers]
-        raise ValueError(f"{self.label} has no layer {name!r}.{nearest(str(name), names)} Its layers: {', '.join(names)}.")
+        raise ValueError(
+            f"{self.label} has no layer {name!r}.{nearest(str(name), names)} Its layers: {', '.join(names)}."
+        )
 
     def summary(self, line_length=None, positions=None, print_fn=None, expand_nested=False, show_trainable=False,
                 layer_range=None):  # fmt: skip
@@ -296,11 +301,15 @@ class Sequential(Model):
             layer = layer.node.layer
         if isinstance(layer, InputLayer):
             if self._chain or self._head is not None:
-                raise ValueError(f"{self.label}: an Input can only come first, got one behind {len(self._chain)} layers.")
+                raise ValueError(
+                    f"{self.label}: an Input can only come first, got one behind {len(self._chain)} layers."
+                )
             self._begin(layer)
             return
         if isinstance(layer, type) and issubclass(layer, Layer):
-            raise TypeError(f"{self.label}: expected a layer, got the class {layer.__name__}. Did you mean {layer.__name__}(...)?")
+            raise TypeError(
+                f"{self.label}: expected a layer, got the class {layer.__name__}. Did you mean {layer.__name__}(...)?"
+            )
         if not isinstance(layer, Layer):
             raise TypeError(
                 f"{self.label}: expected a layer, got {type(layer).__name__}: {layer!r}. "
@@ -428,4 +437,3 @@ def model_from_json(json_string, custom_objects=None):
 def clone_model(model, input_tensors=None, clone_function=None):
     """Returns a model of the same architecture with weights drawn anew."""
     return type(model).from_config(model.get_config())
-

@@ -295,8 +295,8 @@ def setting(convert: Any = None, default: Any = REQUIRED, *, keyword=False, save
     return Setting(default, convert, keyword, saved)
 
 
-# Other spellings of arguments, filled by `fkeras.compat`: class name -> function(kwargs) -> kwargs.
-OLD_SPELLINGS: dict[str, Callable[[dict], dict]] = {}
+# Other spellings of arguments, filled by `fkeras.compat`: class name -> function(class, kwargs) -> kwargs.
+OLD_SPELLINGS: dict[str, Callable[[type, dict], dict]] = {}
 
 
 @dataclass_transform(field_specifiers=(setting,))
@@ -421,9 +421,12 @@ def _bind(cls, args, kwargs):
         )
     values = dict(zip(positional, args, strict=False))
     if any(name not in fields for name in kwargs):
+        doubled = values.keys() & kwargs.keys()
+        if not doubled:
+            kwargs, values = {**values, **kwargs}, {}
         for base in cls.__mro__:
             if old := OLD_SPELLINGS.get(base.__name__):
-                kwargs = old(dict(kwargs))
+                kwargs = old(base, dict(kwargs))
     for name, value in kwargs.items():
         if name not in fields:
             raise TypeError(
@@ -463,7 +466,9 @@ def choice(*allowed):
     def convert(value):
         value = value.lower() if isinstance(value, str) else value
         if value not in allowed:
-            raise ValueError(f"expected one of {', '.join(map(repr, allowed))}, got {value!r}.{nearest(value, allowed)}")
+            raise ValueError(
+                f"expected one of {', '.join(map(repr, allowed))}, got {value!r}.{nearest(value, allowed)}"
+            )
         return value
 
     return convert

@@ -5,7 +5,7 @@ import shutil
 import jax
 import numpy as np
 
-from fkeras.graph import InputLayer
+from fkeras.layers.input import InputLayer
 from fkeras.layers.base import _is_spec
 
 
@@ -88,8 +88,7 @@ def _rows(model, branching, expand, show_trainable, layer_range, indent=""):
             row.append("Y" if layer.trainable else "N")
         yield row
         if expand and getattr(layer, "graph", None) is not None:
-            for inner in _rows(layer, branching, expand, show_trainable, None, indent + "  └ "):
-                yield inner
+            yield from _rows(layer, branching, expand, show_trainable, None, indent + "  └ ")
 
 
 def _ends(positions, width, rows):

@@ -1,8 +1,8 @@
 """The training step, written once: a pure function of a TrainState and a batch.
 
 `fit`, `train_on_batch`, several steps per dispatch and loops of one's own all call `Program.train_step`.
-A batch is a dict {"x", "y", "w", "rows"}: inputs, targets and sample weights (trees like the model's inputs and outputs;
-`y` and `w` lists with one entry per output), and the bool mask [B] of the rows that are real, or None for all.
+A batch is a dict {"x", "y", "w", "rows"}: inputs (a tree like the model's), targets and sample weights (lists with one
+entry per output), and the bool mask [B] of the rows that are real, or None for all.
 """
 
 from typing import Any, NamedTuple
@@ -81,9 +81,7 @@ class Program:
             if goal.loss is None:
                 parts.append(None)
                 continue
-            parts.append(
-                self._mean(*goal.loss.total(batch["y"][i], preds[i], batch["w"][i], masks[i], batch["rows"]))
-            )
+            parts.append(self._mean(*goal.loss.total(batch["y"][i], preds[i], batch["w"][i], masks[i], batch["rows"])))
         total = sum((p * g.weight for p, g in zip(parts, self.outputs, strict=True) if p is not None), jnp.float32(0))
         for value, count in inner:
             total = total + self._mean(value, count)
@@ -155,7 +153,9 @@ class Program:
         trained, opt = self.optimizer.update(grads, ts.opt, trained)
         if self.constraints:
             leaves = tree.flatten(trained)
-            trained = tree.unflatten({p: self.constraints[p](a) if p in self.constraints else a for p, a in leaves.items()})
+            trained = tree.unflatten(
+                {p: self.constraints[p](a) if p in self.constraints else a for p, a in leaves.items()}
+            )
         metrics = self.update_metrics(ts.metrics, batch, y_pred, mask, loss, parts)
         return TrainState(tree.join(trained, frozen), state, opt, metrics, ts.key)
 

@@ -1,8 +1,8 @@
 """compile, fit, evaluate, predict: the stateful face of the pure step in `fkeras.train`.
 
 The way of a batch: source -> block [K, B, ...] -> gather the layers' cells into a TrainState -> one compiled program of
-up to K steps -> scatter the new arrays back into the cells. Nothing is kept in between, so that a callback may read or set
-weights and the learning rate at any hook.
+up to K steps -> scatter the new arrays back into the cells. Nothing is kept in between, so that a callback may read or
+set weights and the learning rate at any hook.
 """
 
 import collections
@@ -32,7 +32,6 @@ class Trainer:
     stop_training = False
     _compiled = None
     _programs = None
-    _metric_state = None
 
     # --------------------------------------------------------------------------------------- compile
 
@@ -97,7 +96,7 @@ class Trainer:
             "jit_compile": jit_compile,
         }
         self._seed = rng.next_seed()
-        self._programs, self._metric_state, self._goal_cache = {}, None, {}
+        self._programs, self._goal_cache = {}, {}
 
     def _check_optimizer_fits(self):
         """An optimizer that already has slots of another model starts afresh here."""
@@ -128,11 +127,11 @@ class Trainer:
 
     @property
     def metrics_names(self):
-        """Names of what `evaluate` returns, in its order."""
+        """Names of what `evaluate` returns, in its order: the loss, losses per output, metrics by name (as Keras 3)."""
         names = ["loss"]
         for goals in list(self._goal_cache.values())[-1:] if self.compiled else []:
             names += [g.loss_name for g in goals if g.loss_name]
-            names += [name for g in goals for name, _, _ in g.metrics]
+            names += sorted(name for g in goals for name, _, _ in g.metrics)
         return names
 
     @property
@@ -142,8 +141,7 @@ class Trainer:
         return [m for goals in found for g in goals for _, m, _ in g.metrics]
 
     def reset_metrics(self):
-        """Empties the metrics that `train_on_batch` and `test_on_batch` add up."""
-        self._metric_state = None
+        """Does nothing: no metric state outlives a call of fit, evaluate, train_on_batch or test_on_batch."""
 
     def get_compile_config(self):
         """Returns what `compile` was given, in JSON's types."""
@@ -248,11 +246,11 @@ class Trainer:
                 callbacks, add_history=True, add_progbar=verbose != 0, verbose=verbose, epochs=epochs, steps=steps,
                 model=self,
             )  # fmt: skip
-        self.stop_training = False
+        self.stop_training, self._initial_epoch = False, None
         goals = self._goals(source.peek())
         callbacks.on_train_begin()
         logs = {}
-        for epoch in range(initial_epoch, epochs):
+        for epoch in range(self._initial_epoch or initial_epoch, epochs):  # BackupAndRestore may set it
             callbacks.on_epoch_begin(epoch)
             logs = self._train_epoch(source, goals, steps, callbacks)
             if validation is not None and _validates(epoch, validation_freq):
@@ -347,15 +345,7 @@ class Trainer:
                 model=self,
             )  # fmt: skip
         logs = self._evaluate(source, steps, callbacks)
-        if return_dict:
-            return logs
-        values = list(self._in_order(logs).values())
-        return values[0] if len(values) == 1 else values
-
-    def _in_order(self, logs):
-        """Logs in the order of `metrics_names`; `evaluate` lists them so."""
-        names = [n for n in self.metrics_names if n in logs]
-        return {n: logs[n] for n in [*names, *(n for n in logs if n not in names)]}
+        return self._result(logs, return_dict)
 
     def _evaluate(self, source, steps, callbacks, prefix=""):
         goals = self._goals(source.peek())
@@ -425,7 +415,7 @@ class Trainer:
     # -------------------------------------------------------------------------------- single batches
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
-        """Trains on one batch as it is; returns the loss and metrics since `reset_metrics`, as `evaluate` does."""
+        """Trains on one batch as it is; returns its loss and metrics in the form of `evaluate`."""
         self._require_compiled("train_on_batch")
         source = feed.single_batch(self, x, y, sample_weight, class_weight)
         self._ready(source, "train_on_batch")
@@ -433,20 +423,22 @@ class Trainer:
         program, run = self._program("train", goals)
         block, n = source.reader().read(1, 1)
         with self._eager():
-            ts, logs = run(self._train_state(program, self._running(program, source)), self._arrange(block, False), n)
+            ts, logs = run(
+                self._train_state(program, self._empty_metrics(program, source.peek())), self._arrange(block, False), n
+            )
         self._store(ts)
-        return self._batch_result(ts.metrics, logs, return_dict)
+        return self._result(_floats(logs), return_dict)
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
-        """Computes loss and metrics on one batch, added to those since `reset_metrics`."""
+        """Computes loss and metrics on one batch, in the form of `evaluate`."""
         self._require_compiled("test_on_batch")
         source = feed.single_batch(self, x, y, sample_weight, None)
         self._ready(source, "test_on_batch")
         program, run = self._program("test", self._goals(source.peek()))
         block, n = source.reader().read(1, 1)
         with self._eager():
-            metrics, logs = run(*self.gather(), self._running(program, source), self._arrange(block, False), n)
-        return self._batch_result(metrics, logs, return_dict)
+            _, logs = run(*self.gather(), self._empty_metrics(program, source.peek()), self._arrange(block, False), n)
+        return self._result(_floats(logs), return_dict)
 
     def predict_on_batch(self, x):
         """Computes the outputs for one batch as it is, as NumPy arrays."""
@@ -458,17 +450,12 @@ class Trainer:
             out = run(*self.gather(), self._input_tree([a[0] for a in block["x"]]), block["rows"][0])
         return _fetch(out, len(block["rows"][0]))
 
-    def _running(self, program, source):
-        if self._metric_state is None:
-            return self._empty_metrics(program, source.peek())
-        return self._metric_state
-
-    def _batch_result(self, metrics, logs, return_dict):
-        self._metric_state = metrics
-        logs = _floats(logs)
+    def _result(self, logs, return_dict):
+        """The forms evaluate and the single-batch methods return: a dict, or the loss, or [loss, metric, ...]."""
         if return_dict:
             return logs
-        values = list(self._in_order(logs).values())
+        names = [n for n in self.metrics_names if n in logs]
+        values = [logs[n] for n in [*names, *(n for n in logs if n not in names)]]
         return values[0] if len(values) == 1 else values
 
     # ----------------------------------------------------------------------------------- arrangement
@@ -651,7 +638,9 @@ def _make_goals(model, columns):
     weighted = _per_output(compiled["weighted_metrics"], names, "weighted_metrics", True)
     goals = []
     for i, name in enumerate(names):
-        y_shape = (None, *columns.y[i].shape[1:]) if columns.y and i < len(columns.y) and columns.y[i] is not None else None
+        y_shape = (
+            (None, *columns.y[i].shape[1:]) if columns.y and i < len(columns.y) and columns.y[i] is not None else None
+        )
         taken, found = set(), []
         for specs, use_weights in ((plain[i], False), (weighted[i], True)):
             specs = specs if isinstance(specs, (list, tuple)) else [specs]

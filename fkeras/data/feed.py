@@ -189,7 +189,9 @@ def _class_weigher(model, class_weight):
             raise ValueError("class_weight needs a model with one output and its targets y.")
         y = np.asarray(columns.y[0])
         classes = np.argmax(y, -1) if y.ndim > 1 and y.shape[-1] > 1 else np.round(y).astype(int)
-        classes = classes.reshape(classes.shape[0], -1)[:, 0] if classes.ndim > 1 and classes.shape[-1] == 1 else classes
+        classes = (
+            classes.reshape(classes.shape[0], -1)[:, 0] if classes.ndim > 1 and classes.shape[-1] == 1 else classes
+        )
         values, where = np.unique(classes, return_inverse=True)
         missing = [int(v) for v in values if int(v) not in table]
         if missing:
@@ -212,7 +214,12 @@ def _batch_size(batch_size, rows, what):
     """Returns the size of a batch: as asked, but not far beyond the rows there are."""
     if batch_size is None:
         batch_size = 32
-    if isinstance(batch_size, bool) or not hasattr(batch_size, "__int__") or int(batch_size) != batch_size or batch_size < 1:
+    if (
+        isinstance(batch_size, bool)
+        or not hasattr(batch_size, "__int__")
+        or int(batch_size) != batch_size
+        or batch_size < 1
+    ):
         raise ValueError(f"{what}: expected batch_size >= 1, got {batch_size!r}.")
     return min(int(batch_size), max(32, 1 << (rows - 1).bit_length()))
 

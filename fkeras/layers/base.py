@@ -656,14 +656,11 @@ _drawers: dict = {}
 def draw_once(initializer, key, name, shape, dtype):
     """Draws one array, compiling once for all weights of one initializer, shape and dtype."""
     initializer = initializers.get(initializer)
-    if isinstance(initializer, Configured) and type(initializer) is initializers.Zeros:
+    if type(initializer) is initializers.Zeros:
         return jax.device_put(np.zeros(shape, jnp.dtype(dtype)))  # nothing to compile
-    if isinstance(initializer, Configured):
-        about = (type(initializer), json.dumps(initializer.get_config(), sort_keys=True), shape, str(dtype))
-    else:
-        about = (initializer, shape, str(dtype)) if callable(initializer) else None
-    if about is None:
-        return initializers.draw(initializer, rng.fold(key, name), shape, dtype)
+    if not isinstance(initializer, Configured) or not isinstance(getattr(initializer, "seed", None), int | None):
+        return initializers.draw(initializer, rng.fold(key, name), shape, dtype)  # a user's own may not be pure
+    about = (type(initializer), json.dumps(initializer.get_config(), sort_keys=True), shape, str(dtype))
     if about not in _drawers:
         _drawers[about] = jax.jit(functools.partial(initializers.draw, initializer, shape=shape, dtype=dtype))
     return _drawers[about](rng.fold(key, name))

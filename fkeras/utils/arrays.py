@@ -131,7 +131,9 @@ def _sizes(left, right, n):
             return None
         if isinstance(size, float):
             if not 0 < size < 1:
-                raise ValueError(f"split_dataset: expected {name} as a fraction in (0, 1) or a number of rows, got {size}.")
+                raise ValueError(
+                    f"split_dataset: expected {name} as a fraction in (0, 1) or a number of rows, got {size}."
+                )
             return round(size * n)
         if not 0 < size < n:
             raise ValueError(f"split_dataset: expected {name} in (0, {n}), the rows there are, got {size}.")

@@ -1,0 +1,64 @@
+"""Where a graph begins."""
+
+from fkeras.layers.base import Layer, Spec, _tuples, layers
+from fkeras.layers.symbol import Node
+
+
+@layers.register
+class InputLayer(Layer):
+    """Where a graph begins: one input of a known shape.
+
+    Args:
+        shape: Without the batch axis; None where a size is not known.
+        batch_size: Size of the batch axis, or None.
+        dtype: Of the values, "float32" by default.
+        batch_shape: Shape with the batch axis, instead of `shape` and `batch_size`.
+    """
+
+    takes_ints = True
+    supports_masking = True
+
+    def __init__(self, shape=None, batch_size=None, dtype=None, batch_shape=None, name=None, **kwargs):
+        if batch_shape is None:
+            if shape is None:
+                raise ValueError("Input: give `shape` (without the batch axis) or `batch_shape` (with it).")
+            if isinstance(shape, int):
+                raise ValueError(f"Input: expected shape as a tuple, got {shape}. Did you mean shape=({shape},)?")
+            batch_shape = (batch_size, *shape)
+        for unused in ("sparse", "ragged"):
+            if kwargs.pop(unused, False):
+                raise ValueError(f"Input: {unused} inputs do not exist in JAX; pass a dense array.")
+        kwargs.pop("optional", None)
+        kwargs.pop("dtype_policy", None)
+        super().__init__(name=name, batch_shape=_tuples(batch_shape), **kwargs)
+        object.__setattr__(self, "shape", self.batch_shape[1:])
+        object.__setattr__(self, "batch_size", self.batch_shape[0])
+        object.__setattr__(self, "input_dtype", str(dtype or "float32"))
+        node = Node(self, [], 0)
+        object.__setattr__(self, "_nodes", (node,))
+        node.connect(Spec(self.batch_shape, self.input_dtype))
+        self._ensure(self.batch_shape)
+
+    def forward(self, params, state, x, ctx):
+        return x, state
+
+    def get_config(self):
+        return {
+            "batch_shape": list(self.batch_shape),
+            "dtype": self.input_dtype,
+            "sparse": False,
+            "ragged": False,
+            "name": self.name,
+        }
+
+
+def Input(shape=None, batch_size=None, dtype=None, batch_shape=None, name=None, **kwargs):
+    """Makes a symbol to begin a graph with: `x = Input((28, 28, 1))`, `y = Dense(10)(x)`, `Model(x, y)`.
+
+    Args: see `InputLayer`.
+    """
+    return InputLayer(shape, batch_size, dtype, batch_shape, name or _input_name(), **kwargs).output
+
+
+def _input_name():
+    return InputLayer.default_name()
