@@ -157,8 +157,8 @@ def unit_norm(x, axis=-1, epsilon=1e-12):
     """Divides by the Euclidean length over `axis`: y = x / max(|x|, epsilon). The gradient at 0 is finite.
 
     Example:
-        >>> unit_norm(jnp.array([[3.0, 4.0], [0.0, 0.0]])).round(4).tolist()
-        [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+        >>> unit_norm(jnp.array([[0.0, -4.0], [0.0, 0.0]])).round().tolist()
+        [[0.0, -1.0], [0.0, 0.0]]
     """
     wide = _wide(x)
     square = jnp.sum(wide * wide, _axes(axis, x.ndim), keepdims=True)
@@ -547,6 +547,7 @@ class SpectralNormalization(Layer):
     as in the paper; Keras stores the divided kernel where its backend lets it and uses the stored one in inference.
 
     Example:
+        >>> from fkeras.layers.core import Dense
         >>> SpectralNormalization(Dense(4))(jnp.ones((2, 3))).shape
         (2, 4)
 

@@ -114,8 +114,8 @@ class Rescaling(Layer):
         scale, offset: Numbers, or lists that broadcast to the input's last axes.
 
     Example:
-        >>> Rescaling(1 / 255)(jnp.array([[51.0]])).round(3).tolist()
-        [[0.2]]
+        >>> Rescaling(1 / 128, offset=-1.0)(jnp.array([[0, 192]])).tolist()
+        [[-1.0, 0.5]]
     """
 
     scale: Any = setting(_number_or_list)
