@@ -120,7 +120,7 @@ def _check_shapes(y_true, y_pred, top_k, class_id, per_label):
         raise ValueError(f"multi_label=True expects predictions of shape [B, labels], got {y_pred.shape}.")
     if class_id is not None and (classes is None or not 0 <= class_id < classes):
         raise ValueError(
-            f"class_id={class_id} expects predictions with at least {class_id + 1} classes, got {y_pred.shape}."
+            f"class_id={class_id} expects predictions of more than {class_id} classes, got {y_pred.shape}."
         )
     if top_k is not None and y_pred.shape[-1] < top_k:
         raise ValueError(f"top_k={top_k} expects predictions with at least {top_k} classes, got {y_pred.shape}.")

@@ -69,7 +69,7 @@ class PearsonCorrelation(FunctionMean):
     Example:
         >>> y_true, y_pred = [[0.0, 1.0, 0.5], [1.0, 1.0, 0.2]], [[0.1, 0.9, 0.5], [1.0, 0.9, 0.2]]
         >>> round(float(PearsonCorrelation()(y_true, y_pred)), 4)
-        0.9968
+        0.9967
     """
 
     name: str = None

@@ -16,7 +16,7 @@ from fkeras.settings import Configured
 
 
 class Variable:
-    """One named array of a metric's own state, read and assigned as in Keras."""
+    """One named array of a metric's own state, read and assigned as in Keras; functions of JAX take its `value`."""
 
     __array_priority__ = 100  # numpy_array + variable asks the variable
 
@@ -91,8 +91,12 @@ def inner(metric):
 
 
 def start(metric, *shapes):
-    """Gives a metric the state of an empty stream as its own."""
-    write(metric, metric.init(*shapes))
+    """Gives a metric, and those inner metrics that have none yet, the state of an empty stream."""
+    state, parts = metric.init(*shapes), inner(metric)
+    metric._state = {name: a for name, a in state.items() if name not in parts}
+    for name, part in parts.items():
+        if part._state is None:
+            write(part, state[name])
 
 
 def read(metric):
