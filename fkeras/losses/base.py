@@ -217,9 +217,11 @@ class Loss(Configured):
             return jnp.broadcast_to(x.reshape(()), values.shape)
         wide = shape + (1,) * (values.ndim - len(shape))
         if len(wide) != values.ndim or any(w not in (1, v) for w, v in zip(wide, values.shape, strict=True)):
+            hint = " Give the targets a last axis of size 1 to keep time steps apart." if x.ndim > values.ndim else ""
             raise ValueError(
                 f"Loss {self.name!r}: {what} of shape {x.shape} does not fit the values of the loss, shape "
                 f"{values.shape}: expected {values.shape[:1]} for one per row, or {values.shape} for one per value."
+                f"{hint}"
             )
         return x.reshape(wide)
 

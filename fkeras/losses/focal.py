@@ -36,8 +36,8 @@ def binary_focal_crossentropy(
         axis: Axis of the mean.
 
     Example:
-        >>> binary_focal_crossentropy([[1.0]], [[0.5]]).round(4).tolist()
-        [0.1733]
+        >>> round(binary_focal_crossentropy([[1.0]], [[0.5]]).item(), 4)
+        0.1733
 
     Reference:
         Lin et al., "Focal Loss for Dense Object Detection", 2017, arXiv:1708.02002, eq. 4-5.
@@ -67,8 +67,8 @@ def categorical_focal_crossentropy(
         axis: Axis of the classes.
 
     Example:
-        >>> categorical_focal_crossentropy([[0.0, 1.0]], [[0.5, 0.5]]).round(4).tolist()
-        [0.0433]
+        >>> round(categorical_focal_crossentropy([[0.0, 1.0]], [[0.5, 0.5]]).item(), 4)
+        0.0433
 
     Reference:
         Lin et al., "Focal Loss for Dense Object Detection", 2017, arXiv:1708.02002, eq. 5.
@@ -77,7 +77,7 @@ def categorical_focal_crossentropy(
     y_true = spread(y_true, label_smoothing, y_true.shape[axis])
     p = jax.nn.softmax(y_pred, axis=axis) if from_logits else y_pred
     p = clip_probabilities(p / jnp.sum(p, axis=axis, keepdims=True))
-    weight = jnp.asarray(alpha, p.dtype) * power(1.0 - p, gamma)
+    weight = jnp.broadcast_to(jnp.asarray(alpha, p.dtype), p.shape) * power(1.0 - p, gamma)
     return jnp.sum(-weight * y_true * jnp.log(p), axis=axis)
 
 
@@ -100,7 +100,8 @@ def categorical_generalized_cross_entropy(y_true, y_pred, q):
     """
     if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1:
         y_true = y_true[..., 0]
-    p = jnp.sum(jnp.where(y_true[..., None] == jnp.arange(y_pred.shape[-1]), y_pred, 0.0), axis=-1)
+    classes = jax.lax.broadcasted_iota(jnp.int32, y_pred.shape, y_pred.ndim - 1)
+    p = jnp.sum(jnp.where(y_true[..., None] == classes, y_pred, 0.0), axis=-1)
     return (1.0 - power(p, q)) / q
 
 

@@ -13,8 +13,8 @@ def kl_divergence(y_true, y_pred):
     """sum over the last axis of y log(y / p), with both held inside [epsilon, 1].
 
     Example:
-        >>> kl_divergence([[0.5, 0.5]], [[0.25, 0.75]]).round(4).tolist()
-        [0.1438]
+        >>> round(kl_divergence([[0.5, 0.5]], [[0.25, 0.75]]).item(), 4)
+        0.1438
     """
     y, p = (jnp.clip(x, dtypes.epsilon(), 1.0) for x in (y_true, y_pred))
     return jnp.sum(y * jnp.log(y / p), axis=-1)
@@ -26,8 +26,8 @@ def poisson(y_true, y_pred):
     """Mean over the last axis of p - y log(p + epsilon): negative log-likelihood of counts y at rates p.
 
     Example:
-        >>> poisson([[2.0]], [[1.0]]).round(4).tolist()
-        [1.0]
+        >>> round(poisson([[2.0]], [[1.0]]).item(), 4)
+        1.0
     """
     return jnp.mean(y_pred - y_true * jnp.log(y_pred + dtypes.epsilon()), axis=-1)
 
@@ -37,7 +37,7 @@ class KLDivergence(Standard):
     """`kl_divergence` as an object; see `Loss` for reduction, name and dtype.
 
     Example:
-        >>> float(KLDivergence()([[0.5, 0.5]], [[0.25, 0.75]]).round(4))
+        >>> round(float(KLDivergence()([[0.5, 0.5]], [[0.25, 0.75]])), 4)
         0.1438
     """
 

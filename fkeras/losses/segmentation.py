@@ -23,7 +23,7 @@ def dice(y_true, y_pred, axis=None):
         axis: None for all axes: a scalar. (1, 2, 3) gives one value per image [B, H, W, C].
 
     Example:
-        >>> dice([[1.0, 0.0]], [[1.0, 1.0]]).round(4).tolist()
+        >>> round(dice([[1.0, 0.0]], [[1.0, 1.0]]).item(), 4)
         0.3333
 
     Reference:
@@ -46,7 +46,7 @@ def tversky(y_true, y_pred, alpha=0.5, beta=0.5, axis=None):
         axis: None for all axes: a scalar. (1, 2, 3) gives one value per image [B, H, W, C].
 
     Example:
-        >>> tversky([[1.0, 0.0]], [[1.0, 1.0]]).round(4).tolist()
+        >>> round(tversky([[1.0, 0.0]], [[1.0, 1.0]]).item(), 4)
         0.3333
 
     Reference:
@@ -66,7 +66,11 @@ class _Overlap(Standard):
             y_true = jnp.where(self.row_mask(y_true, rows), y_true, 0.0)
             y_pred = jnp.where(self.row_mask(y_pred, rows), y_pred, 0.0)
         values = self.values(y_true, y_pred)
-        return values, None if self._joins_rows(y_pred.ndim) else self.row_mask(values, rows)
+        if not self._joins_rows(y_pred.ndim):
+            return values, self.row_mask(values, rows)
+        if rows is None or values.ndim == 0:
+            return values, None
+        return values, jnp.any(rows).reshape([1] * values.ndim)  # a batch of nothing but padding has no values
 
     def _joins_rows(self, rank):
         listed = self.axis if isinstance(self.axis, tuple) else (self.axis,)
@@ -82,7 +86,7 @@ class Dice(_Overlap):
         axis: As in the function.
 
     Example:
-        >>> float(Dice()([[1.0, 0.0]], [[1.0, 1.0]]).round(4))
+        >>> round(float(Dice()([[1.0, 0.0]], [[1.0, 1.0]])), 4)
         0.3333
     """
 

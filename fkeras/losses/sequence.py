@@ -30,8 +30,8 @@ def ctc(y_true, y_pred):
         ValueError: The ranks are others.
 
     Example:
-        >>> ctc([[1]], [[[0.0, 0.0]]]).round(4).tolist()
-        [0.6931]
+        >>> round(ctc([[1]], [[[0.0, 0.0]]]).item(), 4)
+        0.6931
 
     Reference:
         Graves et al., "Connectionist Temporal Classification", 2006, section 4.1.
@@ -54,7 +54,7 @@ def ctc(y_true, y_pred):
         reached = jnp.logaddexp(jnp.logaddexp(alpha, one), jnp.where(may_skip, two, _NEVER))
         return reached + score, None
 
-    start = jnp.where(jnp.arange(states.shape[1]) < 2, scores[0], _NEVER)
+    start = jnp.where(jnp.arange(states.shape[1])[None, :] < 2, scores[0], _NEVER)
     alpha, _ = lax.scan(step, start, scores[1:])
     last = jnp.take_along_axis(alpha, 2 * lengths[:, None], axis=1)[:, 0]  # ends in the blank
     label = jnp.take_along_axis(alpha, jnp.maximum(2 * lengths[:, None] - 1, 0), axis=1)[:, 0]  # or in the last label
@@ -66,7 +66,7 @@ class CTC(Standard):
     """`ctc` as an object; see `Loss` for reduction, name and dtype.
 
     Example:
-        >>> float(CTC()([[1]], [[[0.0, 0.0]]]).round(4))
+        >>> round(float(CTC()([[1]], [[[0.0, 0.0]]])), 4)
         0.6931
     """
 

@@ -62,7 +62,7 @@ class Circle(Standard):
         reduction, name, dtype: See `Loss`.
 
     Example:
-        >>> float(Circle()([0, 0, 1], [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))
+        >>> round(float(Circle()([0, 0, 1], [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])), 4)
         0.0
     """
 

@@ -44,7 +44,7 @@ def one_hot(loss, y_true, shape, axis=-1):
     if _same(y_true.shape[1:], shape[1:]):
         if shape[axis] == 1:
             warnings.warn(
-                f"Loss {loss.name!r}: the prediction has a single class (shape {_show(shape)}), so that there is nothing "
+                f"Loss {loss.name!r}: the prediction has a single class (shape {_show(shape)}), so there is nothing "
                 f"to learn. For two classes use 'binary_crossentropy'.",
                 stacklevel=3,
             )
