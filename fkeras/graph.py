@@ -2,7 +2,7 @@
 
 `Graph` is the one executor: a functional model is a graph from its inputs to its outputs, a `Sequential` becomes one
 when its input shape is known. Parameters are keyed by layer, so that a layer called twice shares its weights; random
-keys are folded by layer and call, so that it draws anew each time.
+keys are folded by the layer's place and the call, so that it draws anew each time.
 """
 
 import collections
@@ -43,6 +43,8 @@ class Graph:
             self._call[id(node)] = calls[node.layer]
             calls[node.layer] += 1
         self.layers = list(dict.fromkeys(node.layer for node in self.nodes))
+        # Random keys are folded by place, not by name: default names count over the process, a rerun's are others.
+        self._place = {id(layer): place for place, layer in enumerate(self.layers)}
         self._check_names()
 
     def _collect(self):
@@ -98,7 +100,7 @@ class Graph:
                 continue
             inputs = jax.tree.map(lambda s: values[id(s)], node.inputs)
             mask = jax.tree.map(lambda s: masks[id(s)], node.inputs)
-            here = ctx.at(layer.name, *([call] if (call := self._call[id(node)]) else []), mask=mask)
+            here = ctx.at(self._place[id(layer)], *([call] if (call := self._call[id(node)]) else []), mask=mask)
             own = params.get(layer.name, {}), new_state.get(layer.name, {})
             y, after, out_mask = layer.apply_masked(*own, inputs, here)
             if layer.name in new_state:

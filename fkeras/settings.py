@@ -14,6 +14,7 @@ object, a function) into the object that is meant, and answers a typo with the n
 
 import contextlib
 import difflib
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, dataclass_transform
@@ -441,6 +442,23 @@ def _bind(cls, args, kwargs):
     for name, field in fields.items():
         values.setdefault(name, field.default)
     return values
+
+
+def named_arguments(function):
+    """Decorator: a misspelt keyword argument is answered with the nearest names."""
+    known = [n for n in inspect.signature(function).parameters if n != "self"]
+
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        for name in kwargs:
+            if name not in known:
+                raise TypeError(
+                    f"{function.__name__}() has no argument {name!r}.{nearest(name, known)} "
+                    f"Its arguments: {', '.join(known)}."
+                )
+        return function(*args, **kwargs)
+
+    return call
 
 
 # ---------------------------------------------------------------------------------------- converters

@@ -18,7 +18,7 @@ from fkeras import losses as losses_lib
 from fkeras import metrics as metrics_lib
 from fkeras import optim, rng, tree
 from fkeras.data import feed, sources
-from fkeras.settings import nearest
+from fkeras.settings import named_arguments, nearest
 from fkeras.train import OutputGoal, Program, TrainState
 
 DISPATCH_SECONDS = 0.06  # a dispatch of several steps is made about this long
@@ -35,6 +35,7 @@ class Trainer:
 
     # --------------------------------------------------------------------------------------- compile
 
+    @named_arguments
     def compile(
         self,
         optimizer="rmsprop",
@@ -67,6 +68,9 @@ class Trainer:
             if steps_per_execution != "auto":
                 raise ValueError(f"compile: expected steps_per_execution >= 1, got {steps_per_execution!r}.")
             steps_per_execution = None
+        if self.built:  # names of outputs are known: a wrong one stops here
+            for name, value in (("loss", loss), ("loss_weights", loss_weights)):
+                _per_output(value, self.output_names, name, False)
         old = self.optimizer
         self.optimizer = optim.get(optimizer)
         if not isinstance(self.optimizer, optim.Optimizer):
@@ -170,6 +174,8 @@ class Trainer:
         trained = frozenset(self.trained_paths())
         flags = tuple(layer.trainable for layer in self.own_and_inner())
         about = (kind, id(goals), flags, capacity, getattr(self.optimizer, "revision", 0))
+        if self._programs is None:
+            self._programs = {}
         if about not in self._programs:
             program = Program(self, self.optimizer, goals or [], trained)
             if kind == "train":
@@ -205,6 +211,7 @@ class Trainer:
 
     # ------------------------------------------------------------------------------------------- fit
 
+    @named_arguments
     def fit(
         self,
         x=None,
@@ -319,6 +326,7 @@ class Trainer:
 
     # ------------------------------------------------------------------------- evaluate and predict
 
+    @named_arguments
     def evaluate(
         self,
         x=None,
@@ -374,6 +382,7 @@ class Trainer:
         callbacks.on_test_end(logs)
         return logs
 
+    @named_arguments
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
         """Computes the outputs for all rows of `x`, in batches.
 

@@ -237,7 +237,7 @@ def _check_lengths(columns, what):
 def check(model, source, columns, what, goals):
     """Looks at model, data and goals together, on the host, before anything is compiled."""
     whole = source.columns if source.in_memory else columns
-    for symbol, a, place in zip(model.input_specs(), columns.x, model.input_names, strict=False):
+    for symbol, a, place in zip(model.input_specs(), whole.x, model.input_names, strict=False):
         want = tuple(symbol.shape)
         got = tuple(a.shape)
         fits = len(want) == len(got) and all(w is None or w == g for w, g in zip(want[1:], got[1:], strict=True))

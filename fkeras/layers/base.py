@@ -66,7 +66,7 @@ class Context:
         rows: Bool array [B], which rows are real and not padding, or None for all.
         row_ids: int32 [B], each row's place in the global batch, or None for 0..B-1.
         axis: Name of the device axis under pmap, or None.
-        path: Names of the layers around this call.
+        path: Places of the layers around this call; random keys are folded by it.
         losses: List that inner losses are added to as (sum, count), or None to drop them.
     """
 
@@ -90,10 +90,7 @@ class Context:
             ValueError: The call was given no key.
         """
         if self.key is None:
-            raise ValueError(
-                f"{'/'.join(map(str, self.path)) or 'This layer'} draws random numbers while training: "
-                f"pass `key=jax.random.key(...)` to `apply`."
-            )
+            raise ValueError("This layer draws random numbers while training: pass `key=jax.random.key(...)` to `apply`.")
         place = "/".join(map(str, self.path))
         return rng.fold(self.key, place) if seed is None else rng.fold(self.key, place, seed)
 
