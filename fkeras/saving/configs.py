@@ -1,0 +1,288 @@
+"""Configs between dialects: Keras 1, 2 and 3 are read in one place, and what is written opens in Keras 3 and 2."""
+
+import copy
+import inspect
+import json
+
+from fkeras.settings import Configured, Registry, get_registered_object, serialize
+
+_BESIDE = ("build_config", "compile_config", "shared_object_id", "__passive_serialization__")
+
+# Settings that say how Keras computes or stores, never what: left out when read, whatever their value.
+_HARMLESS = {
+    "autocast",
+    "dtype_policy",
+    "fn",
+    "implementation",
+    "input_spec",
+    "input_tensor",
+    "type_spec",
+    "optional",
+    "lora_rank",
+    "lora_alpha",
+    "quantization_config",
+    "function_type",
+    "module",
+    "output_shape_type",
+    "output_shape_module",
+    "mask_type",
+    "mask_module",
+    "renorm_clipping",
+    "renorm_momentum",
+}
+_OTHER_NAMES = {
+    "Model": "Functional",
+    "BatchNormalizationV1": "BatchNormalization",
+    "BatchNormalizationV2": "BatchNormalization",
+    "SyncBatchNormalization": "BatchNormalization",
+    "CuDNNLSTM": "LSTM",
+    "CuDNNGRU": "GRU",
+    "LSTMV2": "LSTM",
+    "GRUV2": "GRU",
+    "GroupedQueryAttention": "GroupQueryAttention",
+}
+_KERAS_HOMES = {"Functional": "keras.src.models.functional", "Sequential": "keras"}
+
+
+# -------------------------------------------------------------------------------------------- reading
+
+
+def clean(config):
+    """Returns a copy of a config dict of Keras 1, 2 or 3 in the words that classes here understand.
+
+    Keys beside "config" that only Keras needs are dropped, and settings that do not change what is computed; the same
+    for unknown settings that are None or False. Any other unknown setting stays, so that the class refuses it by name.
+
+    Raises:
+        ValueError: The config holds a function's code, or a function call in place of a layer.
+    """
+    if isinstance(config, (list, tuple)):
+        return [clean(c) for c in config]
+    if not isinstance(config, dict):
+        return config
+    if not (isinstance(config.get("class_name"), str) and "config" in config):
+        return {k: clean(v) for k, v in config.items()}
+    out = {k: v for k, v in config.items() if k not in _BESIDE}
+    name, inner = config["class_name"], config["config"]
+    if name == "__tuple__":
+        return [clean(v) for v in config.get("items", inner)]
+    if name.startswith("__") or name == "function" or not isinstance(inner, (dict, list)):
+        return copy.deepcopy(config)
+    entry = _class_of(config)
+    if entry is None:  # Keras 2 wrote "Custom>Adam" for an optimizer of its own
+        out["class_name"] = name = _OTHER_NAMES.get(name, name.removeprefix("Custom>"))
+        entry = _class_of(out)
+    module = str(config.get("module"))
+    if entry is None and (".ops." in module or name in ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")):
+        raise ValueError(
+            f"Layer {config.get('name') or inner.get('name')!r} is a call of the function {name!r} of {module}, drawn "
+            f"into the graph of Keras. Rebuild that model with layers, or give a class of that name in custom_objects."
+        )
+    if isinstance(inner, list):  # Keras 1 and 2.0 wrote a chain as a plain list
+        inner = {"layers": inner}
+    out["config"] = _clean_settings(name, inner, entry)
+    if "config" in out and isinstance(out["config"], dict) and out["config"].get("layers") and name == "Sequential":
+        out["config"]["layers"] = [_as_layer(c) for c in out["config"]["layers"]]
+    return out
+
+
+def _as_layer(config):
+    """Marks a config dict without a module as a layer's: names such as "Identity" are in several families."""
+    if isinstance(config, dict) and "class_name" in config and config.get("module") is None:
+        return config if config.get("registered_name") else {**config, "module": "keras.layers"}
+    return config
+
+
+def _class_of(config):
+    """Returns the class that a config dict names, or None."""
+    registered = config.get("registered_name")
+    custom = get_registered_object(registered or config["class_name"]) or get_registered_object(config["class_name"])
+    if custom is not None:
+        return custom
+    families = sorted(Registry.all, key=lambda r: (r.module != config.get("module"), r.module != "keras.layers"))
+    return next((f.entries[config["class_name"]] for f in families if config["class_name"] in f.entries), None)
+
+
+def _clean_settings(name, config, entry):
+    custom = get_registered_object(name) is not None
+    if name == "InputLayer" and "batch_input_shape" in config:
+        config = {"batch_shape": config["batch_input_shape"], **config}
+        del config["batch_input_shape"]
+    if name == "Lambda":
+        config = _named_function(config)
+    if name == "BatchNormalization" and config.get("renorm"):
+        raise ValueError(f"BatchNormalization {config.get('name')!r}: renorm=True does not exist here.")
+    axis = config.get("axis")
+    if isinstance(axis, (list, tuple)) and len(axis) == 1 and name == "BatchNormalization":
+        config = {**config, "axis": axis[0]}
+    known = getattr(entry, "_fields", None) if _has_fields(entry) else None
+    kept = {}
+    for key, value in config.items():
+        if not custom and key in _HARMLESS and key not in (known or ()):
+            continue
+        if not custom and known is not None and key not in known and (value is None or value is False):
+            continue
+        kept[key] = clean(value)
+    return kept
+
+
+def _has_fields(entry):
+    """Whether the constructor takes exactly the fields: a class with a constructor of its own takes what it wants."""
+    return inspect.isclass(entry) and issubclass(entry, Configured) and "__init__" not in _between(entry)
+
+
+def _between(entry):
+    found = {}
+    for cls in entry.__mro__[: entry.__mro__.index(Configured)]:
+        found |= cls.__dict__
+    return found
+
+
+def _named_function(config):
+    """Puts in place of a Lambda's code the function that custom_objects hold under the layer's name."""
+    function, name = config.get("function"), config.get("name", "lambda")
+    is_code = isinstance(function, (list, tuple)) or (
+        isinstance(function, dict) and function.get("class_name") == "__lambda__"
+    )
+    if not is_code:
+        return config
+    if get_registered_object(name) is None:
+        raise ValueError(
+            f"Lambda layer {name!r} holds the code of a Python function, which is never run from a file. If you have "
+            f"the function, pass it under the layer's name: custom_objects={{{name!r}: function}}."
+        )
+    return {**config, "function": name}
+
+
+# -------------------------------------------------------------------------------------------- writing
+
+
+def describe(obj):
+    """Returns the config dict of a layer or model, as Keras 3 writes it."""
+    return for_keras(serialize(obj))
+
+
+def for_keras(config):
+    """Names models in a config by where real Keras looks for them."""
+    if isinstance(config, (list, tuple)):
+        return [for_keras(c) for c in config]
+    if not isinstance(config, dict):
+        return config
+    out = {k: for_keras(v) for k, v in config.items()}
+    if out.get("class_name") == "Model" and out.get("module") is None and out.get("registered_name") in (None, "Model"):
+        out["class_name"] = out["registered_name"] = "Functional"
+    if out.get("class_name") in _KERAS_HOMES and "config" in out and "module" in out:
+        out["module"] = _KERAS_HOMES[out["class_name"]]
+    return out
+
+
+def for_hdf5(config):
+    """Returns the config as it stands in HDF5 files: the words that both Keras 3 and Keras 2 read.
+
+    Input layers say `batch_input_shape`, and calls are written in Keras 2's lists, unless a call has more than one
+    argument, takes a dict or the output of an inner model: those only Keras 3 can read.
+    """
+    if isinstance(config, (list, tuple)):
+        return [for_hdf5(c) for c in config]
+    if not isinstance(config, dict):
+        return config
+    out = {k: for_hdf5(v) for k, v in config.items()}
+    if out.get("class_name") == "InputLayer" and "batch_shape" in out.get("config", {}):
+        inner = dict(out["config"])
+        out["config"] = {"batch_input_shape": inner.pop("batch_shape"), **inner}
+    if "input_layers" in out and isinstance(out.get("layers"), list):
+        models = {c["name"] for c in out["layers"] if c.get("class_name") in _KERAS_HOMES}
+        nodes = [[_as_lists(n, models) for n in c["inbound_nodes"]] for c in out["layers"]]
+        if all(n is not None for found in nodes for n in found):
+            out["layers"] = [{**c, "inbound_nodes": found} for c, found in zip(out["layers"], nodes, strict=True)]
+    return out
+
+
+def _as_lists(node, models):
+    """Returns a node in Keras 2's form [[layer, node, tensor, {}], ...], or None where that cannot be."""
+    if node["kwargs"] or len(node["args"]) != 1:
+        return None
+    arg = node["args"][0]
+    parts = arg if isinstance(arg, list) else [arg]
+    if isinstance(arg, list) and len(arg) == 1:  # Keras 3 would take it out of its list
+        return None
+    found = []
+    for part in parts:
+        if not (isinstance(part, dict) and part.get("class_name") == "__keras_tensor__"):
+            return None
+        name, call, index = part["config"]["keras_history"]
+        if name in models:
+            return None
+        found.append([name, call, index, {}])
+    return found
+
+
+# ----------------------------------------------------------------------------------------------- JSON
+
+
+def to_json(model, **kwargs):
+    """Returns the architecture of a model as JSON, in Keras 3's form; `kwargs` go to `json.dumps`."""
+    return json.dumps(describe(model), **kwargs)
+
+
+def parse(text, where):
+    """Returns the JSON object in `text`. Raises ValueError naming the place."""
+    try:
+        found = json.loads(text)
+    except (TypeError, ValueError, RecursionError) as err:
+        raise ValueError(f"Cannot read {where}: it is not JSON ({err}).") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"Cannot read {where}: expected a JSON object, got {type(found).__name__}.")
+    return found
+
+
+def build_model(config, where, custom_objects=None):
+    """Builds the model that a config dict describes.
+
+    Raises:
+        ValueError: It does not describe a model, or one that cannot be built; the message names `where`.
+    """
+    from fkeras.models import Model, Sequential  # the floor above: models call back into saving
+    from fkeras.settings import custom_object_scope
+
+    name = config.get("class_name")
+    if not isinstance(name, str) or not isinstance(config.get("config"), (dict, list)):
+        raise ValueError(f"Cannot read {where}: expected the config of a model, with 'class_name' and 'config'.")
+    with custom_object_scope(custom_objects or {}):
+        cls = {"Sequential": Sequential, "Functional": Model, "Model": Model}.get(name)
+        registered = config.get("registered_name")
+        custom = (registered and get_registered_object(registered)) or get_registered_object(name)
+        cls = custom or cls
+        if cls is None:
+            raise ValueError(
+                f"Cannot read {where}: it holds a model of the class {name!r}, which is not known here. Pass it: "
+                f"custom_objects={{{name!r}: {name}}}."
+            )
+        try:
+            settings = clean(config)["config"]
+            model = cls.from_config(settings)
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as err:
+            raise ValueError(f"Cannot read {where}: {err}") from err
+    if not isinstance(model, Model):
+        raise ValueError(f"Cannot read {where}: expected a model, it describes a {type(model).__name__}.")
+    return model
+
+
+def model_from_json(json_string, custom_objects=None):
+    """Builds a model, with weights drawn anew, of the JSON that `to_json` returned here or in real Keras.
+
+    Args:
+        json_string: Text.
+        custom_objects: {name: class or function} of what is not part of this package.
+
+    Raises:
+        ValueError: The text is not JSON or does not describe a model.
+    """
+    config = parse(json_string, "the JSON of a model")
+    model = build_model(config, "the JSON of a model", custom_objects)
+    settings = config.get("compile_config")
+    if isinstance(settings, dict) and settings.get("optimizer"):
+        from fkeras.saving.compiling import compile_from
+
+        compile_from(model, settings, "the JSON of a model, compile_config", custom_objects)
+    return model

@@ -1,0 +1,131 @@
+"""save_model, load_model, save_weights, load_weights: which layout, and what the file is called in messages."""
+
+import os
+
+from fkeras.saving import archive, files, hdf5, weights
+
+HDF5_ENDINGS = (".h5", ".hdf5", ".hdf", ".he5")
+
+
+def save_model(model, filepath, overwrite=True, include_optimizer=True, save_format=None):
+    """Saves architecture, weights, compile settings and optimizer state in one file that real Keras opens too.
+
+    Args:
+        model: A model.
+        filepath: Path ending in .h5 (also .hdf5, .hdf, .he5) or .keras; the ending chooses the format. Or an open
+            h5py file or group.
+        overwrite: False refuses to replace an existing file.
+        include_optimizer: False leaves out compile settings and optimizer state.
+        save_format: "h5" or "keras", for a name without such an ending.
+
+    Raises:
+        ValueError: The ending is neither, or the model holds a function that no file can name.
+        FileExistsError: The file exists and `overwrite` is False.
+
+    Example:
+        >>> model.save("model.h5")
+        >>> same = load_model("model.h5")
+    """
+    form = _form(filepath, save_format)
+    if form == "keras":
+        archive.write_model(model, files.path_of(filepath, "save_model"), overwrite, include_optimizer)
+        return
+    with files.writing(filepath, overwrite) as file:
+        hdf5.write_model(model, file, include_optimizer)
+
+
+def _form(filepath, save_format):
+    if not isinstance(filepath, (str, os.PathLike)):
+        return "h5"
+    path = os.fspath(filepath)
+    form = {"h5": "h5", "hdf5": "h5", "keras": "keras"}.get(str(save_format).lower()) if save_format else None
+    if save_format and form is None:
+        raise ValueError(f"save_model: expected save_format 'h5' or 'keras', got {save_format!r}.")
+    by_ending = "h5" if path.endswith(HDF5_ENDINGS) else "keras" if path.endswith(".keras") else None
+    if form is None and by_ending is None:
+        raise ValueError(
+            f"save_model: expected a path that ends in .h5 or .keras, got {path!r}. The ending chooses the format; "
+            f"or give save_format='h5'."
+        )
+    return form or by_ending
+
+
+def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
+    """Returns the model that `save_model` stored, here or in real Keras, ready to train on.
+
+    Nothing in the file is executed. The content, not the name, says which format it is.
+
+    Args:
+        filepath: Path of an HDF5 file or a .keras archive, or an open h5py file or group.
+        custom_objects: {name: class or function} of what is not part of this package. The function of a Lambda layer
+            that the file holds as code is looked up under the layer's name.
+        compile: False returns a model that is not compiled.
+        safe_mode: True. With False too, code in a file is never run.
+
+    Raises:
+        OSError: There is no such file, or it is neither HDF5 nor a zip archive, or damaged.
+        ValueError: A part of it cannot be read; the message names the file and the part.
+    """
+    path = filepath if _is_open(filepath) else files.path_of(filepath, "load_model")
+    where = _shown(path)
+    if not _is_open(path) and os.path.isfile(path) and not files.is_hdf5(path) and archive.is_archive(path):
+        return archive.read_model(path, where, custom_objects, compile)
+    with files.reading(path) as file:
+        return hdf5.read_model(file, where, custom_objects, compile)
+
+
+def save_weights(model, filepath, overwrite=True):
+    """Saves the weights alone: `x.weights.h5` in Keras 3's layout (with the optimizer's state), `x.h5` in Keras 2's.
+
+    Raises:
+        ValueError: The path does not end in .h5, or the model is not built.
+        FileExistsError: The file exists and `overwrite` is False.
+    """
+    path = filepath if _is_open(filepath) else files.path_of(filepath, "save_weights")
+    if not _is_open(path) and not path.endswith(HDF5_ENDINGS):
+        raise ValueError(f"save_weights: expected a path that ends in .weights.h5 or .h5, got {path!r}.")
+    model._require_built("save weights")
+    nested = not _is_open(path) and path.endswith(".weights.h5")
+    with files.writing(path, overwrite) as file:
+        (weights.write if nested else hdf5.write_weights)(model, file)
+
+
+def load_weights(model, filepath, skip_mismatch=False, by_name=False):
+    """Loads weights from a file of weights, a whole model or a .keras archive, of Keras or of this package.
+
+    All or nothing: every shape is compared before any weight is changed.
+
+    Args:
+        model: A built model.
+        filepath: Path, or an open h5py file or group.
+        skip_mismatch: Warn about layers whose weights do not fit, and leave them as they are.
+        by_name: Load into the layers whose names are in the file, and leave the others.
+
+    Raises:
+        ValueError: The weights do not fit; the message names the layer and both shapes. OSError: As `load_model`.
+    """
+    path = filepath if _is_open(filepath) else files.path_of(filepath, "load_weights")
+    where = _shown(path)
+    model._require_built("load weights")
+    if not _is_open(path) and os.path.isfile(path) and not files.is_hdf5(path) and archive.is_archive(path):
+        archive.load_weights(model, path, where, skip_mismatch, by_name)
+        return
+    with files.reading(path) as file:
+        group = file
+        if not hdf5.is_layout(file) and files.has(file, "model_weights"):
+            group = files.get_group(file, "model_weights")
+        if hdf5.is_layout(group):
+            for variable, array in hdf5.plan(model, group, where, skip_mismatch, by_name):
+                variable.store(array)
+        elif weights.is_layout(group):
+            weights.load(model, group, where, skip_mismatch, by_name)
+        else:
+            raise ValueError(f"Cannot read {where}: the HDF5 file does not hold weights in a layout of Keras.")
+
+
+def _is_open(filepath):
+    return not isinstance(filepath, (str, bytes, os.PathLike)) and hasattr(filepath, "attrs")
+
+
+def _shown(path):
+    return repr(path.file.filename if _is_open(path) else path)

@@ -1,0 +1,203 @@
+"""Keras 3's layout of weights alone: groups nested like the model, arrays by number.
+
+    /layers/dense/vars/0            the second Dense of a model is dense_1, whatever its name
+    /layers/bidirectional/forward_layer/cell/vars/0
+    /optimizer/vars/0
+    /vars                           attribute "name" on every vars group
+
+Files of Keras 2.13 to 2.15 say `_layer_checkpoint_dependencies` for `layers`.
+"""
+
+import warnings
+
+from fkeras.saving import files
+from fkeras.saving.compiling import optimizer_arrays, optimizer_state
+from fkeras.saving.order import inner_layers, own_weights
+from fkeras.settings import snake_case
+
+OLD = "_layer_checkpoint_dependencies"
+
+# Where Keras keeps what a layer here declares itself, or keeps under another key.
+_OWN = {name: "cell" for name in ("LSTM", "GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")}
+_INNER = {
+    "MultiHeadAttention": {k: f"{k}_dense" for k in ("query", "key", "value", "output")},
+    "GroupQueryAttention": {k: f"_{k}_dense" for k in ("query", "key", "value", "output")},
+    "Bidirectional": {"forward": "forward_layer", "backward": "backward_layer"},
+}
+
+
+def places(model):
+    """Returns [(path of the group, layer, its own variables)] of a model and all layers inside it, each once."""
+    found, seen = [], set()
+
+    def walk(layer, path):
+        if id(layer) in seen:
+            return
+        seen.add(id(layer))
+        found.append((_join(path, _of_class(_OWN, layer)), layer, own_weights(layer)))
+        for inner, child in _inner_paths(layer):
+            walk(child, _join(path, inner))
+
+    walk(model, "")
+    return found
+
+
+def _join(path, inner):
+    return f"{path}/{inner}" if path and inner else path or inner
+
+
+def _of_class(table, layer, default=""):
+    return next((table[c.__name__] for c in type(layer).__mro__ if c.__name__ in table), default)
+
+
+def _inner_paths(layer):
+    """Yields (path below the layer's group, inner layer)."""
+    if hasattr(layer, "graph") and (layer.graph is not None or hasattr(layer, "_chain")):
+        from fkeras.saving.order import keras_layers
+
+        yield from _numbered("layers", keras_layers(layer))
+        return
+    names, inner = _of_class(_INNER, layer, {}), inner_layers(layer)
+    if type(layer).__name__ == "StackedRNNCells":
+        yield from _numbered("cells", inner.values())
+        return
+    for key, child in inner.items():
+        yield names.get(key, key), child
+
+
+def _numbered(folder, children):
+    counts = {}
+    for child in children:
+        kind = "functional" if type(child).__name__ == "Model" else snake_case(type(child).__name__)
+        n = counts[kind] = counts.get(kind, -1) + 1
+        yield f"{folder}/{kind}_{n}" if n else f"{folder}/{kind}", child
+
+
+# -------------------------------------------------------------------------------------------- writing
+
+
+def write(model, file):
+    """Writes all weights, and the optimizer's state where training has begun, into an open h5py file."""
+    for path, layer, variables in places(model):
+        group = file.create_group(f"{path}/vars".lstrip("/"))
+        group.attrs["name"] = layer.name
+        for i, v in enumerate(variables):
+            files.put_array(group, str(i), v.numpy())
+    if model.compiled:
+        file.attrs["fkeras_seed"] = model._seed
+        if arrays := optimizer_arrays(model):
+            group = file.create_group("optimizer/vars")
+            group.attrs["name"] = model.optimizer.name
+            for i, (_, array) in enumerate(arrays):
+                files.put_array(group, str(i), array)
+
+
+# -------------------------------------------------------------------------------------------- reading
+
+
+def is_layout(group):
+    """Whether a group holds weights in this layout."""
+    return any(files.has(group, name) for name in ("layers", "vars", OLD))
+
+
+def plan(model, file, where, skip_mismatch=False, by_name=False):
+    """Returns [(variable, array)]: what loading stores. Everything is compared before anything is stored.
+
+    Raises:
+        ValueError: A layer is missing in the file, or has other weights there; the message names it and both shapes.
+    """
+    old = files.has(file, OLD) and not files.has(file, "layers")
+    renamed = _by_name(model, file) if by_name else None
+    found, used = [], set()
+    for path, layer, variables in places(model):
+        if renamed is not None:
+            head, _, tail = path.removeprefix("layers/").partition("/")
+            if not path.startswith("layers/") or head not in renamed:
+                continue
+            path = _join(f"layers/{renamed[head]}", tail)
+        if old:
+            path = "/".join(OLD if part == "layers" else part for part in path.split("/"))
+        try:
+            found += _fit(file, f"{path}/vars".lstrip("/"), layer, variables)
+        except ValueError as err:
+            if not skip_mismatch:
+                raise ValueError(f"Cannot load {where}, {path or '/'}: {err}") from None
+            warnings.warn(f"{where}, {path or '/'}: {err} Its weights stay as they are.", stacklevel=4)
+        used.add(f"{path}/vars".lstrip("/"))
+    if not by_name and not skip_mismatch and (extra := _unused(file, used)):
+        raise ValueError(
+            f"Cannot load {where}: it also has weights that the model has no layer for, at {', '.join(extra[:5])}. "
+            f"Is it of another model?"
+        )
+    return [(variable, variable.convert(files.read_array(data))) for variable, data in found]
+
+
+def _by_name(model, file):
+    """Returns {group of a layer in the model: group in the file whose name is that layer's}."""
+    top = files.get_group(file, "layers")
+    names = {top[g]["vars"].attrs.get("name"): g for g in top if files.has(top, g) and files.has(top[g], "vars")}
+    return {
+        path.removeprefix("layers/"): names[layer.name]
+        for path, layer, _ in ((p, c, None) for p, c in _inner_paths(model))
+        if layer.name in names
+    }
+
+
+def _fit(file, path, layer, variables):
+    """Returns [(variable, dataset)] of one layer; raises ValueError on a mismatch."""
+    exists = file
+    for part in path.split("/"):
+        exists = exists[part] if files.has(exists, part) else None
+    group = files.get_group(file, path) if exists is not None else {}
+    if len(group) != len(variables):
+        raise ValueError(f"{layer.label} has {len(variables)} weights, the file has {len(group)}.")
+    pairs = [(v, files.get_dataset(group, str(i))) for i, v in enumerate(variables)]
+    for v, data in pairs:
+        if tuple(data.shape) != v.shape:
+            raise ValueError(f"{layer.label} expects shape {v.shape} for {v.name!r}, the file has {tuple(data.shape)}.")
+    return pairs
+
+
+def _unused(file, used):
+    """Returns the paths of groups of arrays that no layer of the model asked for; the optimizer's are not meant."""
+    extra = []
+
+    def walk(group, path):
+        for name in group:
+            if not files.has(group, name) or not hasattr(group[name], "keys"):
+                continue
+            inner = f"{path}/{name}".lstrip("/")
+            if inner.split("/")[0] in ("optimizer", "_optimizer", "loss_tracker", "metrics", "_metrics"):
+                continue
+            if name == "vars":
+                if len(group[name]) and inner not in used and "seed_generator" not in inner:
+                    extra.append(inner)
+            else:
+                walk(group[name], inner)
+
+    walk(file, "")
+    return extra
+
+
+def read_optimizer(model, file, where):
+    """Returns the optimizer's state held in the file, or None."""
+    if not (model.compiled and files.has(file, "optimizer") and model.built):
+        return None
+    home = files.get_group(file, "optimizer")
+    if not files.has(home, "vars"):
+        return None
+    group = files.get_group(home, "vars")
+    data = [files.get_dataset(group, str(i)) for i in range(len(group))]
+    return optimizer_state(model, data, None, f"{where}, optimizer")
+
+
+def load(model, file, where, skip_mismatch=False, by_name=False):
+    """Loads all weights, and the optimizer's state where the model is compiled and the file has it; all or nothing."""
+    found = plan(model, file, where, skip_mismatch, by_name)
+    state = read_optimizer(model, file, where)
+    for variable, array in found:
+        variable.store(array)
+    if state is not None:
+        model.optimizer.state = state
+        if "fkeras_seed" in file.attrs:
+            model._seed = int(file.attrs["fkeras_seed"])
