@@ -172,6 +172,7 @@ class Dense(Layer):
     activity_regularizer: Any = setting(optional(regularizers), None)
     kernel_constraint: Any = setting(optional(constraints), None)
     bias_constraint: Any = setting(optional(constraints), None)
+    supports_masking = True
 
     def check_input(self, shape):
         if len(shape) < 2:

@@ -23,8 +23,8 @@ def random_words(key, shape):
 
         w = mix(mix(i * 0x9E3779B9 + k0) ^ k1), i = 0, 1, ..., with MurmurHash3's 32-bit finalizer as `mix`
 
-    On a CPU core a training step with dropout on float32[64, 128] takes 86 us with these bits and 174 us with
-    `jax.random.bernoulli`'s (75 us without dropout). Not for cryptography, and keys should come from threefry.
+    Dropout of float32[64, 1600] forward and backward on two CPU cores: 113 us with these bits, 947 us with
+    `jax.random.bernoulli`'s (65 us without dropout). Not for cryptography; keys should come from threefry.
 
     Example:
         >>> random_words(jax.random.key(0), (2, 3)).dtype.name
@@ -197,8 +197,21 @@ class Dropout(_Drops):
         return self._given_noise(shape)
 
 
+class _SpatialDropout(_Drops):
+    data_format = "channels_last"
+
+    def noise(self, shape):
+        if self.data_format == "channels_first":
+            return (*shape[:2], *(1 for _ in shape[2:]))
+        return (shape[0], *(1 for _ in shape[1:-1]), shape[-1])
+
+    def get_config(self):
+        # Keras's constructors of these take no `trainable`.
+        return {k: v for k, v in super().get_config().items() if k != "trainable"}
+
+
 @layers.register
-class SpatialDropout1D(_Drops):
+class SpatialDropout1D(_SpatialDropout):
     """Drops whole channels of [B, T, C] while training: one draw for all time steps.
 
     Reference:
@@ -208,16 +221,6 @@ class SpatialDropout1D(_Drops):
     rate: float = setting(_rate)
     seed: Any = setting(_seed, None)
     rank = (3, "[B, T, C]")
-
-    def noise(self, shape):
-        return (shape[0], 1, shape[2])
-
-
-class _SpatialDropout(_Drops):
-    def noise(self, shape):
-        if self.data_format == "channels_first":
-            return (*shape[:2], *(1 for _ in shape[2:]))
-        return (shape[0], *(1 for _ in shape[1:-1]), shape[-1])
 
 
 @layers.register

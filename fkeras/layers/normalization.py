@@ -570,6 +570,12 @@ class SpectralNormalization(Layer):
         u = Weight((1, channels), initializers.TruncatedNormal(stddev=0.02), trainable=False, dtype="float32")
         return {"vector_u": u, "layer": inner}
 
+    @property
+    def weights(self):
+        """The normalized weight, `vector_u`, the others: Keras's order."""
+        found = super().weights
+        return sorted(found, key=lambda v: not (v.layer is self.layer and v.name in ("kernel", "embeddings")))
+
     def forward(self, params, state, x, ctx):
         inner = dict(params["layer"])
         name = "kernel" if "kernel" in inner else "embeddings"

@@ -346,4 +346,6 @@ class Discretization(Layer):
         return encode_categories(bins, len(self._boundaries) + 1, self.output_mode, dtype=x.dtype), state
 
     def get_config(self):
-        return super().get_config() | {"bin_boundaries": self._boundaries}
+        config = super().get_config() | {"bin_boundaries": self._boundaries}
+        del config["trainable"]  # Keras's constructor takes none
+        return config
