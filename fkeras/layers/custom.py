@@ -71,7 +71,7 @@ def _declare_inner(layer, shape, recorder):
     lent = [_lend(layer, {k: w for k, w in recorder.items() if k not in inner})]
 
     def trace(x):
-        with _calling(layer, Context(path=(layer.name,)), (recorder, lent)):
+        with _calling(layer, Context(path=(layer.name,)), (recorder, lent)), _trained_as_arrays(layer):
             return _call(layer, x, Context())
 
     try:
@@ -131,7 +131,7 @@ def forward(layer, params, state, x, ctx):
         family = [one for one in layer.own_and_inner() if one._cell is not None]
     try:
         layer.scatter(params, state)
-        with _calling(layer, ctx):
+        with _calling(layer, ctx), _trained_as_arrays(layer):
             y = _call(layer, x, ctx)
         return y, layer.gather()[1]
     finally:
@@ -141,6 +141,30 @@ def forward(layer, params, state, x, ctx):
             cell._params, cell._state = own_params, own_state
         if created:
             layer._forget()
+
+
+@contextlib.contextmanager
+def _trained_as_arrays(layer):
+    """Lets `self.kernel` be an array while `call` runs, so that any jnp function takes it.
+
+    Running values stay handles, because `call` assigns to them.
+    """
+    from fkeras.layers.base import Variable
+
+    def swap(value):
+        if isinstance(value, Variable) and value.declared.trainable and value.layer._cell is not None:
+            return value.layer._cell.get(value.name)
+        return value
+
+    own = layer.__dict__
+    found = {n: v for n, v in own.items() if isinstance(v, Variable)}
+    found |= {n: v for n, v in own.items() if isinstance(v, list) and any(isinstance(e, Variable) for e in v)}
+    for name, value in found.items():
+        own[name] = [swap(v) for v in value] if isinstance(value, list) else swap(value)
+    try:
+        yield
+    finally:
+        own.update(found)
 
 
 def _call(layer, x, ctx):

@@ -1,0 +1,212 @@
+"""The hard cases of the layer contract: state, keys, masks, nesting, several inputs, scans, layers of one's own."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import fkeras
+from fkeras import initializers, layers
+from fkeras.layers import Context, Dense, Dropout, Layer, Weight
+from fkeras.settings import setting
+
+X = np.random.default_rng(1).normal(size=(6, 4)).astype("float32")
+
+
+class Scale(Layer):
+    initializer: object = setting(initializers, "ones")
+
+    def declare(self, shape):
+        return {"scale": Weight(shape[-1:], self.initializer)}
+
+    def forward(self, params, state, x, ctx):
+        return x * params["scale"], state
+
+
+class Counter(Layer):
+    """Keeps a running value and takes a dict of two inputs."""
+
+    takes_ints = True
+
+    def declare(self, shape):
+        return {"calls": Weight((), "zeros", trainable=False)}
+
+    def forward(self, params, state, x, ctx):
+        return x["a"] + x["b"], {"calls": state["calls"] + 1.0}
+
+
+class Scanned(Layer):
+    """Calls an inner layer inside a scan over time."""
+
+    cell: Layer
+
+    def declare(self, shape):
+        return {"cell": self.cell.declare((shape[0], 2 * shape[2]))}
+
+    def forward(self, params, state, x, ctx):
+        inner = ctx.at("cell", losses=None)
+
+        def step(h, x_t):
+            h, _ = self.cell.apply(params["cell"], {}, jnp.concatenate([x_t, h], -1), inner)
+            return h, h
+
+        h = jnp.zeros((x.shape[0], x.shape[2]))
+        return jax.lax.scan(step, h, x.swapaxes(0, 1))[1].swapaxes(0, 1), state
+
+
+class KerasDense(Layer):
+    """Written the Keras way: a constructor of its own, build, call, a loss, a running value."""
+
+    def __init__(self, units, factor=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.units, self.factor = units, factor
+
+    def build(self, input_shape):
+        self.kernel = self.add_weight(shape=(input_shape[-1], self.units), initializer="he_normal", name="kernel")
+        self.calls = self.add_weight(shape=(), initializer="zeros", trainable=False, name="calls")
+        self.built = True
+
+    def call(self, x, training=None):
+        if training:
+            self.calls.assign_add(1.0)
+        self.add_loss(0.1 * jnp.sum(self.kernel**2))
+        return self.factor * jnp.dot(x, self.kernel)
+
+
+class Block(Layer):
+    """Written the Keras way, with layers inside that are built when they are first called."""
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.first = KerasDense(units)
+        self.others = [Dense(units, activation="relu"), Dropout(0.5), Dense(units)]
+
+    def call(self, x, training=False):
+        x = self.first(x)
+        for layer in self.others:
+            x = layer(x)
+        return x
+
+
+def test_running_values_are_returned_and_not_remembered(key):
+    layer = Counter()
+    x = {"a": X, "b": X}
+    params, state = layer.init(key, {"a": X.shape, "b": X.shape})
+    y, after = jax.jit(layer.apply)(params, state, x)
+    assert float(after["calls"]) == 1.0 and float(state["calls"]) == 0.0
+    np.testing.assert_allclose(y, 2 * X)
+
+
+def test_noise_depends_on_row_and_place_only(key):
+    layer = Dropout(0.5)
+    y, _ = layer.apply({}, {}, np.ones((8, 100)), training=True, key=key)
+    ctx = Context(training=True, key=key, row_ids=jnp.arange(4, 8))
+    second_half, _ = layer.apply({}, {}, np.ones((4, 100)), ctx)
+    np.testing.assert_array_equal(second_half, y[4:])
+    elsewhere, _ = layer.apply({}, {}, np.ones((8, 100)), Context(training=True, key=key, path=("other",)))
+    assert (np.asarray(elsewhere) != np.asarray(y)).any()
+    with pytest.raises(ValueError, match="draws random numbers while training: pass `key="):
+        layer.apply({}, {}, np.ones((2, 2)), training=True)
+
+
+def test_a_shared_layer_shares_weights_but_draws_its_own_noise():
+    x = fkeras.Input((50,))
+    shared = Dropout(0.5)
+    model = fkeras.Model(x, [shared(x), shared(x)])
+    (a, b), _ = model.apply({}, {}, np.ones((3, 50), "float32"), training=True, key=jax.random.key(0))
+    assert (np.asarray(a) != np.asarray(b)).any()
+
+
+def test_masks_travel_to_the_loss():
+    model = fkeras.Sequential([fkeras.Input((5, 2)), layers.Masking(), Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.ones((4, 5, 2), "float32")
+    x[:, 3:] = 0.0  # two masked steps, whose targets are far off
+    y = np.zeros((4, 5, 1), "float32")
+    y[:, 3:] = 1e6
+    assert model.evaluate(x, y, verbose=0) < 100
+
+
+def test_an_inner_layer_inside_a_scan(key):
+    layer = Scanned(Dense(4, activation="tanh"))
+    x = np.ones((2, 3, 4), "float32")
+    params, state = layer.init(key, x.shape)
+    assert jax.tree.map(jnp.shape, params) == {"cell": {"bias": (4,), "kernel": (8, 4)}}
+    grads = jax.grad(lambda p: layer.apply(p, state, x)[0].sum())(params)
+    assert all(bool(jnp.any(g != 0)) for g in jax.tree.leaves(grads))
+    assert layer(x).shape == (2, 3, 4) and layer.cell.built
+
+
+@pytest.mark.parametrize("transform", ["jit", "vmap", "pmap", "scan", "grad"])
+def test_keras_style_layers_are_pure(transform, key):
+    layer = Block(3)
+    params, state = layer.init(key, X.shape)
+    assert not layer.built  # init and apply leave the object alone
+    want, after = layer.apply(params, state, X, training=True, key=key)
+    assert float(after["first"]["calls"]) == 1.0
+    if transform == "jit":
+        got = jax.jit(lambda p: layer.apply(p, state, X, training=True, key=key)[0])(params)
+    elif transform == "vmap":
+        got = jax.vmap(lambda x: layer.apply(params, state, x, training=True, key=key)[0])(X[None])[0]
+    elif transform == "pmap":
+        got = jax.pmap(lambda x: layer.apply(params, state, x, training=True, key=key)[0])(X[None])[0]
+    elif transform == "scan":
+
+        def step(s, x):
+            y, s = layer.apply(params, s, x, training=True, key=key)
+            return s, y
+
+        last, ys = jax.lax.scan(step, state, np.stack([X, X]))
+        got = ys[0]
+        assert float(last["first"]["calls"]) == 2.0
+    else:
+        losses = []
+
+        def loss(p):
+            ctx = Context(training=True, key=key, losses=(inner := []))
+            y, _ = layer.apply(p, state, X, ctx)
+            losses.append(len(inner))
+            return y.sum() + sum(v / n for v, n in inner)
+
+        grads = jax.grad(loss)(params)
+        assert losses == [1] and bool(jnp.any(grads["first"]["kernel"] != 0))
+        got = want
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
+
+
+def test_keras_style_layers_train_save_config_and_share_weights():
+    model = fkeras.Sequential([fkeras.Input((4,)), Block(3, name="block"), Dense(1)])
+    assert [v.path for v in model.layers[0].weights][:2] == [f"{model.layers[0].first.name}/{n}" for n in ("kernel", "calls")]
+    model.compile(fkeras.optimizers.Adam(0.05), "mse")
+    history = model.fit(X, X[:, :1], epochs=10, verbose=0, batch_size=2).history["loss"]
+    assert history[-1] < history[0]
+    assert float(model.layers[0].first.calls.numpy()) == 30.0
+    assert model.layers[0].get_config() == {"name": "block", "trainable": True, "dtype": "float32", "units": 3}
+    twin = Block.from_config(model.layers[0].get_config())
+    twin.build((None, 4))
+    twin.set_weights(model.layers[0].get_weights())
+    np.testing.assert_allclose(twin(X), model.layers[0](X), rtol=1e-6)
+
+
+def test_a_pure_layer_in_six_lines_has_everything():
+    layer = Scale(initializer="ones", name="s")
+    assert layer.get_config()["initializer"]["class_name"] == "Ones"
+    model = fkeras.Sequential([fkeras.Input((4,)), layer, Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(X, X[:, :1], verbose=0)
+    assert (layer.scale.numpy() != 1).any() and layer.count_params() == 4
+    with pytest.raises(AttributeError, match="Scale.initializer is fixed when the object is made"):
+        layer.initializer = "zeros"
+
+
+def test_variables_act_like_arrays_and_take_assignments():
+    layer = Dense(2)
+    layer.build((None, 4))
+    layer.kernel.assign(np.ones((4, 2)))
+    np.testing.assert_array_equal(layer(X), X @ np.ones((4, 2), "float32"))
+    assert (layer.kernel + 1).shape == (4, 2) and layer.kernel.sum() == 8
+    with pytest.raises(ValueError, match=r"expected an array of shape \(4, 2\) for 'kernel', got \(2, 4\)"):
+        layer.kernel.assign(np.ones((2, 4)))
+    with pytest.raises(AttributeError, match="It has no weights yet"):
+        Dense(2).kernel  # noqa: B018
