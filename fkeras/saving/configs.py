@@ -89,7 +89,7 @@ def clean(config):
 def _as_layer(config):
     """Marks a config dict without a module as a layer's: names such as "Identity" are in several families."""
     if isinstance(config, dict) and "class_name" in config and config.get("module") is None:
-        return config if config.get("registered_name") else {**config, "module": "keras.layers"}
+        return {**config, "module": "keras.layers"}
     return config
 
 

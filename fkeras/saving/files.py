@@ -33,6 +33,7 @@ def replacing(filepath, overwrite=True):
         FileExistsError: The file exists and `overwrite` is False.
         IsADirectoryError: `filepath` is a folder.
     """
+    filepath = os.fspath(filepath)
     target = os.path.realpath(filepath)
     if os.path.isdir(target):
         raise IsADirectoryError(f"Cannot write {filepath!r}: it is a folder.")
@@ -190,8 +191,8 @@ def get_dataset(group, name):
     """Returns the dataset at the path `name`, after checking that its numbers lie in this file; nothing is read yet."""
     data = get_node(group, name, "dataset")
     if data.external or data.is_virtual:
-        kind = "external" if data.external else "virtual"
-        raise ValueError(f"Cannot read {where(group, name)}: an {kind} dataset keeps its numbers in other files.")
+        kind = "an external" if data.external else "a virtual"
+        raise ValueError(f"Cannot read {where(group, name)}: {kind} dataset keeps its numbers in other files.")
     if data.dtype.kind not in "fiub" and data.dtype != np.dtype("V2"):
         raise ValueError(f"Cannot read {where(group, name)}: expected numbers, found {data.dtype}.")
     if data.shape is None:
