@@ -19,8 +19,11 @@ def _first_layer_shape(cls, kwargs):
         kwargs["batch_shape"] = (batch, dim) if length is None else (batch, length, dim)
     elif length is not None:
         kwargs["batch_shape"] = (batch, length)
-    for unused in ("autocast", "implementation", "quantization_config"):
-        kwargs.pop(unused, None)  # they choose how Keras computes, not what
+    for unused in ("autocast", "implementation"):  # they choose how Keras computes, not what
+        kwargs.pop(unused, None)
+    for absent in ("quantization_config", "lora_rank", "lora_alpha", "gptq_unpacked_column_size"):
+        if kwargs.get(absent, 0) is None:  # configs of Keras 3 name what a layer does without
+            del kwargs[absent]
     return kwargs
 
 
@@ -75,7 +78,9 @@ def _sides(*names):
 
 OLD_SPELLINGS["Layer"] = _first_layer_shape
 OLD_SPELLINGS["Dense"] = _renamed(output_dim="units", **_weights_1)
-OLD_SPELLINGS["Embedding"] = _renamed(init="embeddings_initializer", W_regularizer="embeddings_regularizer")
+OLD_SPELLINGS["Embedding"] = _renamed(
+    init="embeddings_initializer", W_regularizer="embeddings_regularizer", weights="initial_table"
+)
 OLD_SPELLINGS["Dropout"] = _renamed(p="rate")
 OLD_SPELLINGS["GaussianDropout"] = _renamed(p="rate")
 OLD_SPELLINGS["GaussianNoise"] = _renamed(sigma="stddev")

@@ -9,9 +9,32 @@ import collections
 
 import jax
 
-from fkeras.layers.base import Spec, _is_spec
-from fkeras.layers.input import InputLayer
-from fkeras.layers.symbol import Symbol
+from fkeras.layers.base import Spec, _is_shape, _is_spec
+from fkeras.layers.input import Input, InputLayer
+from fkeras.layers.symbol import Node, Symbol
+
+
+class Traced:
+    """Inputs and outputs of a model that computes in `call`: their shapes are known, the calls between are not.
+
+    Args:
+        model: The model.
+        shapes: Tree of input shapes, batch axis first.
+    """
+
+    nodes = ()
+
+    def __init__(self, model, shapes):
+        free = jax.tree.map(lambda s: (None, *s[1:]), shapes, is_leaf=_is_shape)
+        self.inputs = jax.tree.map(lambda s: Input(batch_shape=s), free, is_leaf=_is_shape)
+        self.outputs = Node(model, self.inputs, 0).connect(model.compute_output_spec(self.inputs))
+        self.layers = list(model.children().values())
+        self.input_symbols = jax.tree.leaves(self.inputs)
+        self.output_symbols = jax.tree.leaves(self.outputs)
+
+    def specs(self):
+        """Returns the tree of the outputs' shapes and dtypes."""
+        return jax.tree.map(lambda s: Spec(s.shape, s.dtype), self.outputs, is_leaf=_is_spec)
 
 
 class Graph:

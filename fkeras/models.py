@@ -2,7 +2,8 @@
 
 import jax
 
-from fkeras.graph import Graph
+from fkeras.graph import Graph, Traced
+from fkeras.layers import custom
 from fkeras.layers.base import Layer, _is_spec, _tuples, layers
 from fkeras.layers.input import Input, InputLayer
 from fkeras.layers.symbol import Symbol, is_symbolic
@@ -46,91 +47,105 @@ class Model(Trainer, Layer):
         self.graph = graph
         self._ensure(self._input_shape())
 
+    @property
+    def _io(self):
+        """What knows the inputs and outputs: the graph, or for a model that computes in `call` its traced shapes."""
+        return self.graph or self.__dict__.get("_traced")
+
     def _input_shape(self):
-        return jax.tree.map(lambda s: s.shape, self.graph.inputs, is_leaf=_is_spec)
+        return jax.tree.map(lambda s: s.shape, self._io.inputs, is_leaf=_is_spec)
 
     # ------------------------------------------------------------------------------ as a pure layer
 
     def declare(self, shape):
-        return self.graph.declare()
+        return self.graph.declare() if self.graph else super().declare(shape)
 
     def forward_masked(self, params, state, x, ctx):
+        if self.graph is None:
+            return super().forward_masked(params, state, x, ctx)
         return self.graph.forward(params, state, x, ctx)
 
     def children(self):
-        return {layer.name: layer for layer in self.graph.layers} if self.graph else {}
+        return {layer.name: layer for layer in self.graph.layers} if self.graph else super().children()
+
+    def _ensure(self, shape):
+        super()._ensure(shape)
+        if self._io is None and custom.is_keras_style(self):
+            object.__setattr__(self, "_traced", Traced(self, shape))
 
     def check_input(self, shape):
-        want = self._input_shape()
-        for w, g in zip(
-            *(jax.tree.leaves(t, is_leaf=lambda s: isinstance(s, tuple)) for t in (want, shape)), strict=False
-        ):
+        if self._io is None:
+            return
+        leaves = [jax.tree.leaves(t, is_leaf=lambda s: isinstance(s, tuple)) for t in (self._input_shape(), shape)]
+        for w, g in zip(*leaves, strict=False):
             if len(w) != len(g) or any(a is not None and b is not None and a != b for a, b in zip(w, g, strict=True)):
                 raise ValueError(f"{self.label}: expected input of shape {w}, got {g}.")
 
     def compute_output_spec(self, x):
         shapes = jax.tree.map(lambda s: tuple(s.shape), x, is_leaf=_is_spec)
-        if shapes == self._input_shape():
+        if self.graph is not None and shapes == self._input_shape():
             return self.graph.specs()
         return super().compute_output_spec(x)
 
     def pack(self, x, *args, **kwargs):
+        if self.graph is None:
+            return super().pack(x, *args, **kwargs)
         if args:
             raise TypeError(f"{self.label} takes one argument: one array, or a list or dict of its inputs.")
-        if not self.built or self.graph is None:
-            return x
-        return self._input_tree(x if isinstance(x, (list, tuple, dict)) else [x], symbols=is_symbolic(x))
+        return self._input_tree(x if isinstance(x, (list, tuple, dict)) else [x])
 
     # -------------------------------------------------------------------------- inputs and outputs
 
-    def _input_tree(self, leaves, shapes=False, symbols=False):
+    def _input_tree(self, leaves):
         """Gives a list (or dict by name) of inputs the form of the graph's inputs."""
-        if self.graph is None:
+        if self._io is None:
             return leaves[0] if len(leaves) == 1 else leaves
         names = self.input_names
         if isinstance(leaves, dict):
             leaves = [leaves[n] for n in names]
         if len(leaves) != len(names):
             raise ValueError(f"{self.label}: expected {len(names)} inputs ({', '.join(names)}), got {len(leaves)}.")
-        return jax.tree.unflatten(jax.tree.structure(self.graph.inputs), list(leaves))
+        return jax.tree.unflatten(jax.tree.structure(self._io.inputs), list(leaves))
 
     @property
     def input_names(self):
         """Names of the inputs: keys where they are a dict, else the names of their input layers; None if unknown."""
-        if self.graph is None:
+        if self._io is None:
             return None
-        inputs = self.graph.inputs
-        return sorted(inputs) if isinstance(inputs, dict) else [s.node.layer.name for s in self.graph.input_symbols]
+        inputs = self._io.inputs
+        return sorted(inputs) if isinstance(inputs, dict) else [s.node.layer.name for s in self._io.input_symbols]
 
     @property
     def output_names(self):
         """Names of the outputs: keys where they are a dict, else the names of the layers that compute them."""
-        if self.graph is None:
+        if self._io is None:
             return None
-        outputs = self.graph.outputs
+        outputs = self._io.outputs
         if isinstance(outputs, dict):
             return sorted(outputs)
-        names = [s.node.layer.name for s in self.graph.output_symbols]
+        names = [s.node.layer.name for s in self._io.output_symbols]
         return [n if names.count(n) == 1 else f"{n}_{names[:i].count(n)}" if names[:i].count(n) else n
                 for i, n in enumerate(names)]  # fmt: skip
 
     @property
     def input_ranks(self):
-        return None if self.graph is None else [s.ndim for s in self.graph.input_symbols]
+        return None if self._io is None else [s.ndim for s in self._io.input_symbols]
 
     def input_specs(self):
         """Returns the list of the inputs' symbols."""
-        return self.graph.input_symbols
+        return self._io.input_symbols
 
     def output_specs(self):
         """Returns the tree of the outputs' shapes and dtypes."""
-        return self.graph.specs()
+        return self._io.specs()
 
     def output_count(self):
-        return len(self.graph.output_symbols)
+        return len(self._io.output_symbols)
 
     def input_consumers(self):
         """Yields (layer, i) for every layer that is called on the i-th input itself."""
+        if self.graph is None:
+            return
         at = {id(s): i for i, s in enumerate(self.graph.input_symbols)}
         for node in self.graph.nodes:
             for s in jax.tree.leaves(node.inputs):
@@ -140,26 +155,32 @@ class Model(Trainer, Layer):
 
     def has_inner_losses(self):
         """True if some layer adds a loss of its own."""
-        return any(layer.activity_regularizer is not None or getattr(layer, "adds_losses", False)
-                   for layer in self.own_and_inner())  # fmt: skip
+        return any(
+            layer.activity_regularizer is not None or custom.is_keras_style(layer) for layer in self.own_and_inner()
+        )
+
+    @property
+    def takes_trees(self):
+        """True for a model that computes in `call`, which may take a list or dict of arrays."""
+        return self.graph is None and custom.is_keras_style(self)
 
     @property
     def inputs(self):
-        return self.graph.input_symbols if self.graph else None
+        return self._io.input_symbols if self._io else None
 
     @property
     def outputs(self):
-        return self.graph.output_symbols if self.graph else None
+        return self._io.output_symbols if self._io else None
 
     @property
     def input(self):
         self._require_built("tell its input")
-        return self.graph.inputs
+        return self._io.inputs
 
     @property
     def output(self):
         self._require_built("tell its output")
-        return self.graph.outputs
+        return self._io.outputs
 
     @property
     def input_shape(self):
@@ -169,14 +190,14 @@ class Model(Trainer, Layer):
     @property
     def output_shape(self):
         self._require_built("tell its output shape")
-        return jax.tree.map(lambda s: s.shape, self.graph.specs(), is_leaf=_is_spec)
+        return jax.tree.map(lambda s: s.shape, self._io.specs(), is_leaf=_is_spec)
 
     # -------------------------------------------------------------------------------------- layers
 
     @property
     def layers(self):
         """The layers in the order of the graph."""
-        return list(self.graph.layers) if self.graph else []
+        return list(self.graph.layers if self.graph else self.children().values())
 
     def get_layer(self, name=None, index=None):
         """Returns the layer of that name or index.

@@ -386,11 +386,14 @@ class Configured:
         return cls(**config)
 
     def __repr__(self):
-        shown = [
-            f"{n}={serialize(v) if callable(v) and not isinstance(v, Configured) else v!r}"
-            for n, f in self._fields.items()
-            if f.saved and hasattr(self, n) and (v := getattr(self, n)) is not None and v != f.default
-        ]
+        shown = []
+        for name, field in self._fields.items():
+            value = self.__dict__.get(name)
+            if field.saved and value is not None:
+                text = serialize(value) if callable(value) and not isinstance(value, Configured) else value
+                default = None if field.default is REQUIRED else field.resolve(type(self), field.default)
+                if default is None or serialize(default) != serialize(value):
+                    shown.append(f"{name}={text!r}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
 

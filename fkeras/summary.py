@@ -56,7 +56,7 @@ def summary(model, line_length=None, positions=None, print_fn=None, expand_neste
 def _branches(model):
     """True if some layer is not simply called on the one before it."""
     before = None
-    for node in model.graph.nodes:
+    for node in model._io.nodes:
         if isinstance(node.layer, InputLayer):
             before = node.layer
             continue
@@ -64,7 +64,7 @@ def _branches(model):
         if parents != [before]:
             return True
         before = node.layer
-    return sum(isinstance(n.layer, InputLayer) for n in model.graph.nodes) > 1
+    return sum(isinstance(n.layer, InputLayer) for n in model._io.nodes) > 1
 
 
 def _rows(model, branching, expand, show_trainable, layer_range, indent=""):
@@ -75,11 +75,11 @@ def _rows(model, branching, expand, show_trainable, layer_range, indent=""):
         if first is None or last is None:
             raise ValueError(f"summary(layer_range={layer_range}): no such layers. Layers: {', '.join(names)}.")
         layers = layers[first : last + 1]
-    shapes = {id(n.layer): n.outputs for n in reversed(model.graph.nodes)}
+    shapes = {id(n.layer): n.outputs for n in reversed(model._io.nodes)}
     for layer in layers:
         row = [
             f"{indent}{layer.name} ({type(layer).__name__})",
-            ", ".join(str(tuple(s.shape)) for s in jax.tree.leaves(shapes[id(layer)], is_leaf=_is_spec)),
+            ", ".join(str(tuple(s.shape)) for s in jax.tree.leaves(shapes.get(id(layer)), is_leaf=_is_spec)) or "?",
             f"{layer.count_params() if layer.built else 0:,}",
         ]
         if branching:

@@ -473,7 +473,7 @@ class Trainer:
         """Builds the model for the data, and looks at both together: bad data stop here, at the door."""
         columns = source.peek()
         if not self.built:
-            self.build(self._input_tree([(None, *a.shape[1:]) for a in columns.x], shapes=True))
+            self.build(self._input_tree([(None, *a.shape[1:]) for a in columns.x]))
         feed.check(self, source, columns, what, self._goals(columns) if what not in _PREDICTS else None)
 
     def _arrange(self, block, pads=True):

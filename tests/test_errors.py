@@ -31,7 +31,10 @@ BAD_FITS = {
     "strings": ({"x": np.array(["a"] * 40)}, "Expected numbers, got data of dtype <U1 (such as 'a')"),
     "negative epochs": ({"epochs": -1}, "expected epochs as an integer >= 0, got -1"),
     "class weight lacks a class": ({"class_weight": {0: 1.0}}, "class_weight has no weight for class 1"),
-    "other features": ({"x": X[:, :5]}, "expected 'dense_input' of shape (None, 6) (the batch axis first), got an array"),
+    "other features": (
+        {"x": X[:, :5]},
+        "expected 'dense_input' of shape (None, 6) (the batch axis first), got an array",
+    ),
     "no targets": ({"y": None}, "the model was compiled with a loss, but there are no targets: y is None"),
     "misspelt argument": ({"epoch": 3}, "fit() has no argument 'epoch'. Did you mean 'epochs'?"),
     "bad validation data": ({"validation_data": 3}, "expected validation_data as (x, y)"),

@@ -85,7 +85,12 @@ def test_loss_curves_agree_with_keras(name, keras):
         b.set_weights(a.get_weights())
     histories = []
     for model in (theirs, ours):
-        model.compile(optimizer=optimizer, loss=loss, metrics=metrics, weighted_metrics=["mse"] if "sample_weight" in options else None)
+        model.compile(
+            optimizer=optimizer,
+            loss=loss,
+            metrics=metrics,
+            weighted_metrics=["mse"] if "sample_weight" in options else None,
+        )
         fitted = model.fit(
             x, y, batch_size=16, epochs=3, shuffle=False, verbose=0, validation_data=(x[:9], y[:9]), **options
         )
@@ -106,7 +111,9 @@ def test_loss_curves_agree_with_keras(name, keras):
 def branches(k):
     a, b = k.Input((6,), name="left"), k.Input((2,), name="right")
     h = k.layers.Concatenate()([k.layers.Dense(5, activation="relu", name="lifted")(a), b])
-    return k.Model([a, b], [k.layers.Dense(2, name="values")(h), k.layers.Dense(3, activation="softmax", name="kind")(h)])
+    return k.Model(
+        [a, b], [k.layers.Dense(2, name="values")(h), k.layers.Dense(3, activation="softmax", name="kind")(h)]
+    )
 
 
 @pytest.mark.parametrize("form", ["lists", "dicts"])

@@ -97,6 +97,8 @@ def _are_batches(x):
 
 def arrange(model, x, y, w, what):
     """Returns `Columns` in the order of the model's inputs and outputs."""
+    if model.input_names is None and isinstance(x, (list, tuple, dict)) and model.takes_trees:
+        model.build(jax.tree.map(lambda a: (None, *a.shape[1:]), x))  # a tree of arrays tells a model's inputs
     xs = _leaves(x, model.input_names, model.input_ranks, what, "x", "input")
     names = model.output_names
     ys = None if y is None else _leaves(y, names, None, what, "y", "output")

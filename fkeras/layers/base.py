@@ -90,7 +90,9 @@ class Context:
             ValueError: The call was given no key.
         """
         if self.key is None:
-            raise ValueError("This layer draws random numbers while training: pass `key=jax.random.key(...)` to `apply`.")
+            raise ValueError(
+                "This layer draws random numbers while training: pass `key=jax.random.key(...)` to `apply`."
+            )
         place = "/".join(map(str, self.path))
         return rng.fold(self.key, place) if seed is None else rng.fold(self.key, place, seed)
 

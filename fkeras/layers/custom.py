@@ -86,9 +86,7 @@ def _lend(layer, declared):
     layer._adopt(declared)
     for one in layer.own_and_inner():
         if one._cell is not None and one._cell._params is None:
-            zeros = {
-                n: jnp.zeros(w.shape, w.dtype or one.dtype.variable_dtype) for n, w in one._cell.declared.items()
-            }
+            zeros = {n: jnp.zeros(w.shape, w.dtype or one.dtype.variable_dtype) for n, w in one._cell.declared.items()}
             one._cell.store(zeros, zeros)
     return layer
 

@@ -69,7 +69,7 @@ ROWS = [
     row("CategoryEncoding", (3, 4), kwargs={"num_tokens": 5}, ints=5, grad=False),
     row("CategoryEncoding", (3, 1), kwargs={"num_tokens": 5, "output_mode": "one_hot"}, ints=5, grad=False),
     row("CategoryEncoding", (3, 4), kwargs={"num_tokens": 5, "output_mode": "count"}, ints=5, grad=False),
-    row("Discretization", (3, 4), kwargs={"bin_boundaries": [-1.0, 0.0, 0.5]}, grad=False),
+    row("Discretization", (3, 4), kwargs={"bin_boundaries": [-1.0, 0.0, 0.5]}, grad=False, half=False),
     row("Discretization", (3, 1), kwargs={"bin_boundaries": [-1.0, 0.5], "output_mode": "one_hot"}, grad=False),
 ]
 
