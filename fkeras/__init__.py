@@ -17,6 +17,7 @@ from fkeras import (
     optimizers,
     random,
     regularizers,
+    saving,
     utils,
 )
 from fkeras.dtypes import DTypePolicy
@@ -30,7 +31,7 @@ from fkeras.regularizers import Regularizer
 
 __version__ = "0.1.0"
 
-# compat.register_aliases()
+compat.register_aliases()
 
 __all__ = [
     "DTypePolicy",
@@ -59,6 +60,7 @@ __all__ = [
     "optimizers",
     "random",
     "regularizers",
+    "saving",
     "saving",
     "utils",
 ]

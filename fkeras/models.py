@@ -10,7 +10,7 @@ from fkeras.layers.symbol import Symbol, is_symbolic
 from fkeras.settings import deserialize, serialize
 from fkeras.trainer import Trainer
 
-__all__ = ["Input", "Model", "Sequential", "clone_model", "model_from_json"]
+__all__ = ["Functional", "Input", "Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
 
 
 @layers.register(name="Functional")
@@ -446,6 +446,21 @@ class Sequential(Model):
         if not model.built and config.get("build_input_shape") and model._chain:
             model.build(config["build_input_shape"])
         return model
+
+
+Functional = Model
+
+
+def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
+    """Loads a model that `save` wrote, here or in Keras: architecture, weights, compile settings, optimizer state."""
+    from fkeras import saving
+
+    return saving.load_model(filepath, custom_objects, compile, safe_mode)
+
+
+def save_model(model, filepath, overwrite=True, **kwargs):
+    """Saves a model; see `Model.save`."""
+    model.save(filepath, overwrite, **kwargs)
 
 
 def model_from_json(json_string, custom_objects=None):
