@@ -62,6 +62,10 @@ class Program:
         self.penalties = [(p, w.regularizer) for p, w in declared.items() if w.regularizer is not None and p in trained]
         self.constraints = {p: w.constraint for p, w in declared.items() if w.constraint is not None and p in trained}
 
+    def optimized(self, params):
+        """Returns the part of `params` that the optimizer keeps slots for."""
+        return tree.split(params, self.trained)[0]
+
     # ---------------------------------------------------------------------------------------- pieces
 
     def forward(self, params, state, batch, *, training, key=None):
@@ -99,14 +103,15 @@ class Program:
             count = jax.lax.psum(count, self.axis)
         return total / jnp.where(count == 0, 1, count)
 
-    def init_metrics(self, y_shapes, pred_shapes):
-        """Returns the empty state of all metrics, for targets and predictions of these shapes."""
+    def init_metrics(self, ts, batch, training):
+        """Returns the empty state of all metrics for batches like this one."""
+        preds = [tuple(s.shape) for s in jax.tree.leaves(self.model.output_specs())]
         found = {"loss": _mean.init()}
         for i, goal in enumerate(self.outputs):
             if goal.loss_name:
                 found[goal.loss_name] = _mean.init()
             for name, metric, _ in goal.metrics:
-                found[name] = metric.init(y_shapes[i], pred_shapes[i])
+                found[name] = metric.init(None if batch["y"][i] is None else batch["y"][i].shape, preds[i])
         return found
 
     def update_metrics(self, metrics, batch, y_pred, mask, loss, parts):
@@ -181,6 +186,41 @@ class Program:
         """Adds the first `n` batches of `block` to the metrics."""
         metrics = jax.lax.fori_loop(0, n, lambda i, m: self.test_step(params, state, m, _pick(block, i)), metrics)
         return metrics, self.logs(metrics)
+
+
+class OwnSteps(Program):
+    """The program of a model that writes `train_step(ts, batch) -> (ts, logs)` or `test_step(ts, batch) -> logs` itself.
+
+    Logs are scalars, means over the batch; an epoch's are their means over its rows.
+    """
+
+    def optimized(self, params):
+        """All of them: the model's own step updates its whole tree, frozen arrays are put back afterwards."""
+        return params
+
+    def train_step(self, ts, batch):
+        """Runs the model's own step with the key of this iteration; frozen arrays stay as they are."""
+        key = rng.fold(ts.key, ts.opt["iterations"])
+        new, logs = self.model.train_step(ts._replace(metrics=None, key=key), batch)
+        frozen = tree.split(ts.params, self.trained)[1]
+        params = tree.join(tree.split(new.params, self.trained)[0], frozen)
+        return new._replace(params=params, metrics=self._add(ts.metrics, logs, batch), key=ts.key)
+
+    def test_step(self, params, state, metrics, batch):
+        """Adds the logs of the model's own step for one batch."""
+        return self._add(metrics, self.model.test_step(TrainState(params, state, None, None, None), batch), batch)
+
+    def init_metrics(self, ts, batch, training):
+        """Returns an empty mean for each log."""
+        step = (lambda ts, b: self.model.train_step(ts, b)[1]) if training else self.model.test_step
+        return {name: _mean.init() for name in jax.eval_shape(step, ts, batch)}
+
+    def logs(self, metrics):
+        return {name: _mean.result(state) for name, state in metrics.items()}
+
+    def _add(self, metrics, logs, batch):
+        rows = jnp.float32(_size(batch))
+        return {name: _mean.add(metrics[name], jnp.asarray(v, jnp.float32), rows) for name, v in logs.items()}
 
 
 class OutputGoal(NamedTuple):

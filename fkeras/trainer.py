@@ -18,8 +18,9 @@ from fkeras import losses as losses_lib
 from fkeras import metrics as metrics_lib
 from fkeras import optim, rng, tree
 from fkeras.data import feed, sources
+from fkeras.once import jit_once
 from fkeras.settings import named_arguments, nearest
-from fkeras.train import OutputGoal, Program, TrainState
+from fkeras.train import OutputGoal, OwnSteps, Program, TrainState
 
 DISPATCH_SECONDS = 0.06  # a dispatch of several steps is made about this long
 IN_FLIGHT = 2  # dispatches that may be under way at once; unbounded ones starve XLA's CPU collectives
@@ -32,6 +33,8 @@ class Trainer:
     stop_training = False
     _compiled = None
     _programs = None
+    train_step = None  # a model of one's own may define train_step(ts, batch) -> (ts, logs), pure
+    test_step = None  # and test_step(ts, batch) -> logs
 
     # --------------------------------------------------------------------------------------- compile
 
@@ -177,7 +180,8 @@ class Trainer:
         if self._programs is None:
             self._programs = {}
         if about not in self._programs:
-            program = Program(self, self.optimizer, goals or [], trained)
+            own = {"train": self.train_step, "test": self.test_step, "predict": None}[kind] is not None
+            program = (OwnSteps if own else Program)(self, self.optimizer, goals or [], trained)
             if kind == "train":
                 function, donate = program.train_block, (0,)
             elif kind == "test":
@@ -194,9 +198,9 @@ class Trainer:
 
     def _train_state(self, program, metrics):
         params, state = self.gather()
-        trained, _ = tree.split(params, program.trained)
+        trained = program.optimized(params)
         if self.optimizer.state is None:
-            self.optimizer.state = self.optimizer.init(trained)
+            self.optimizer.state = jit_once(self.optimizer.init)(trained)
         elif program is not getattr(self, "_extended_for", None):
             self.optimizer.state = self.optimizer.extend(self.optimizer.state, trained)
         self._extended_for = program
@@ -280,7 +284,7 @@ class Trainer:
     def _train_epoch(self, source, goals, steps, callbacks):
         pace = self._pace(source, goals, callbacks.has_batch_hooks("train"))
         program, run = self._program("train", goals, pace.capacity)
-        metrics = self._empty_metrics(program, source.peek())
+        metrics = self._empty_metrics(program, source, True)
         reader = source.reader((self._seed, self._iterations()))
         step, logs = 0, None
         while steps is None or step < steps:
@@ -296,7 +300,7 @@ class Trainer:
             self._store(ts)
             metrics = ts.metrics
             step += n
-            pace.dispatched(logs["loss"], n)
+            pace.dispatched(next(iter(logs.values())), n)
             callbacks.on_train_batch_end(step - 1, logs)
             if self.stop_training:
                 break
@@ -319,10 +323,15 @@ class Trainer:
         state = self.optimizer.state
         return 0 if state is None else int(state["iterations"])
 
-    def _empty_metrics(self, program, columns):
-        preds = [tuple(s.shape) for s in jax.tree.leaves(self.output_specs())]
-        ys = [tuple(a.shape) for a in columns.y or []] or [None] * len(preds)
-        return jax.tree.map(jnp.asarray, program.init_metrics(ys, preds))
+    def _empty_metrics(self, program, source, training):
+        """Returns the empty metrics for a source, shaped by its first rows."""
+        columns = source.peek()
+        rows = np.ones((1, columns.rows), bool)
+        block = {"x": [a[None] for a in columns.x], "rows": rows}
+        block |= {k: None if v is None else [a[None] for a in v] for k, v in (("y", columns.y), ("w", columns.w))}
+        batch = jax.tree.map(lambda a: a[0], self._arrange(block, False))
+        ts = self._train_state(program, None) if training else TrainState(*self.gather(), None, None, None)
+        return jax.tree.map(jnp.asarray, program.init_metrics(ts, batch, training))
 
     # ------------------------------------------------------------------------- evaluate and predict
 
@@ -360,7 +369,7 @@ class Trainer:
         steps = _steps(source, steps, "steps")
         pace = self._pace(source, goals, callbacks.has_batch_hooks("test"))
         program, run = self._program("test", goals, pace.capacity)
-        metrics = self._empty_metrics(program, source.peek())
+        metrics = self._empty_metrics(program, source, False)
         callbacks.on_test_begin()
         reader, step, logs = source.reader(), 0, None
         while steps is None or step < steps:
@@ -373,7 +382,7 @@ class Trainer:
             with self._eager():
                 metrics, logs = run(params, state, metrics, self._arrange(block, pace.pads), n)
             step += n
-            pace.dispatched(logs["loss"], n)
+            pace.dispatched(next(iter(logs.values())), n)
             callbacks.on_test_batch_end(step - 1, logs)
         source.end_epoch()
         if logs is None:
@@ -432,9 +441,8 @@ class Trainer:
         program, run = self._program("train", goals)
         block, n = source.reader().read(1, 1)
         with self._eager():
-            ts, logs = run(
-                self._train_state(program, self._empty_metrics(program, source.peek())), self._arrange(block, False), n
-            )
+            ts = self._train_state(program, self._empty_metrics(program, source, True))
+            ts, logs = run(ts, self._arrange(block, False), n)
         self._store(ts)
         return self._result(_floats(logs), return_dict)
 
@@ -446,7 +454,8 @@ class Trainer:
         program, run = self._program("test", self._goals(source.peek()))
         block, n = source.reader().read(1, 1)
         with self._eager():
-            _, logs = run(*self.gather(), self._empty_metrics(program, source.peek()), self._arrange(block, False), n)
+            metrics = self._empty_metrics(program, source, False)
+            _, logs = run(*self.gather(), metrics, self._arrange(block, False), n)
         return self._result(_floats(logs), return_dict)
 
     def predict_on_batch(self, x):
@@ -488,6 +497,7 @@ class Trainer:
         """Returns the `Pace` for an epoch: one step per dispatch where somebody looks at each, else several."""
         columns, specs = source.peek(), jax.tree.leaves(self.output_specs())
         pads = all(_keeps_rows(g, y, s) for g, y, s in zip(goals, columns.y or [None] * len(goals), specs, strict=True))
+        pads = pads and self.train_step is None and self.test_step is None
         single = hooks or not pads or self._compiled["run_eagerly"]
         return Pace(source, 1 if single else self._compiled["steps_per_execution"], pads)
 

@@ -7,7 +7,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).parent.parent / "fkeras"
 FLOORS = [
-    {"settings", "tree", "rng", "dtypes"},
+    {"settings", "tree", "rng", "dtypes", "once"},
     {"activations", "initializers", "regularizers", "constraints"},
     {"layers", "optim", "losses", "metrics"},
     {"graph"},

@@ -263,6 +263,9 @@ def check(model, source, columns, what, goals):
     if goals is None:
         return
     losses = [g.loss for g in goals]
+    own = model.train_step if what in ("fit", "train_on_batch") else model.test_step
+    if own is not None:
+        return
     if what in ("fit", "train_on_batch") and all(loss is None for loss in losses) and not model.has_inner_losses():
         raise ValueError(
             f"{model.label}: there is nothing to minimize: compile() was given no loss. "

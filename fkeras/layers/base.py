@@ -29,7 +29,8 @@ import numpy as np
 
 from fkeras import constraints, dtypes, initializers, regularizers, rng, tree
 from fkeras.layers import custom
-from fkeras.layers.symbol import Node, Symbol, is_symbolic
+from fkeras.layers.symbol import Node, Static, Symbol, is_symbolic
+from fkeras.once import jit_once
 from fkeras.settings import Configured, Registry, optional, setting, snake_case
 
 layers = Registry("layer", "keras.layers")
@@ -661,7 +662,8 @@ def draw_once(initializer, key, name, shape, dtype):
         return initializers.draw(initializer, rng.fold(key, name), shape, dtype)  # a user's own may not be pure
     about = (type(initializer), json.dumps(initializer.get_config(), sort_keys=True), shape, str(dtype))
     if about not in _drawers:
-        _drawers[about] = jax.jit(functools.partial(initializers.draw, initializer, shape=shape, dtype=dtype))
+        draw = functools.partial(initializers.draw, initializer, shape=shape, dtype=dtype)
+        _drawers[about] = jit_once(draw, int(np.prod(shape)))
     return _drawers[about](rng.fold(key, name))
 
 
@@ -807,6 +809,8 @@ def _tuples(shape):
         return {k: _tuples(s) for k, s in shape.items()}
     if isinstance(shape, (list, tuple)) and any(isinstance(s, (list, tuple, dict)) for s in shape):
         return [_tuples(s) for s in shape]
+    if isinstance(shape, Static):
+        return shape
     return tuple(None if d is None else int(d) for d in shape)
 
 

@@ -13,6 +13,8 @@ import threading
 import jax
 import jax.numpy as jnp
 
+from fkeras.layers.symbol import Static, is_symbolic
+
 _local = threading.local()
 
 
@@ -56,7 +58,8 @@ def _declare_inner(layer, shape, recorder):
     """Finds out the input shapes of inner layers that `build` left unbuilt, by tracing `call`."""
     inner = layer.children()
     for key, child in inner.items():
-        if child._cell is not None:
+        if child.built:
+            child._require_built("declare its weights")
             recorder[key] = _as_tree(child.declarations())
     waiting = {id(c): k for k, c in inner.items() if k not in recorder}
     if not waiting:
@@ -177,16 +180,31 @@ def _call(layer, x, ctx):
 
 
 def pack(x, args, kwargs):
-    """Returns one tree of the arguments of a call: `x` alone, or {"args", "kwargs"}."""
+    """Returns one tree of the arguments of a call: `x` alone, or {"args", "kwargs"}.
+
+    Flags and names become `Static`, and so do numbers and constant arrays beside symbols; what is None is left out.
+    """
     kwargs = {k: v for k, v in kwargs.items() if v is not None}
+    in_graph = is_symbolic((x, args, kwargs))
+
+    def hold(value):
+        constant = in_graph and not is_symbolic(value)
+        return Static(value) if constant or isinstance(value, (bool, str)) else value
+
+    args, kwargs = jax.tree.map(hold, (list(args), kwargs))
     return {"args": [x, *args], "kwargs": kwargs} if args or kwargs else x
 
 
 def unpack(x):
     """Inverse of `pack`: (args, kwargs)."""
     if isinstance(x, dict) and set(x) == {"args", "kwargs"}:
-        return x["args"], x["kwargs"]
+        free = jax.tree.map(lambda v: v.value if isinstance(v, Static) else v, x, is_leaf=_is_static)
+        return free["args"], free["kwargs"]
     return [x], {}
+
+
+def _is_static(value):
+    return isinstance(value, Static)
 
 
 def running():
