@@ -3,6 +3,7 @@
 import itertools
 
 import jax
+import numpy as np
 
 _order = itertools.count()
 
@@ -38,6 +39,38 @@ class Symbol:
 
     def __iter__(self):
         raise TypeError(f"{self!r} cannot be iterated over: it stands for a value of a graph.")
+
+
+@jax.tree_util.register_static
+class Static:
+    """An argument of a call that is no array of the graph: a flag, a number, a name, a constant array.
+
+    It stands in the tree of arguments without being a leaf of it: maps over arrays and tracing leave it alone, a
+    node keeps it, and `forward` reads `value` as Python's own.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value):
+        self.value = value
+
+    shape = property(lambda self: np.shape(self.value))  # so that configs write it as they write arrays and numbers
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.value, dtype)
+
+    def _about(self):
+        a = np.asarray(self.value)
+        return type(self.value).__name__, a.shape, str(a.dtype), a.tobytes()
+
+    def __eq__(self, other):
+        return isinstance(other, Static) and self._about() == other._about()
+
+    def __hash__(self):
+        return hash(self._about())
+
+    def __repr__(self):
+        return f"Static({self.value!r})"
 
 
 class Node:
