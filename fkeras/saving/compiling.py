@@ -8,7 +8,7 @@ import numpy as np
 from fkeras import losses, metrics, optim, tree
 from fkeras.saving import files
 from fkeras.saving.configs import clean
-from fkeras.saving.order import trained_paths
+from fkeras.saving.order import trained_paths, weights_by_path
 from fkeras.settings import custom_object_scope, get_registered_name, serialize
 
 _BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")  # their meaning follows from the data: they stay names
@@ -26,7 +26,7 @@ def training_config(model):
     given.pop("optimizer", None)
     given["loss"] = _write(given.get("loss"), losses.registry, ())
     for kind in ("metrics", "weighted_metrics"):
-        given[kind] = _write(given.get(kind), metrics.registry, _BY_SHAPE)
+        given[kind] = _write(given.get(kind), None, _BY_SHAPE)
     optimizer = model.optimizer
     name = get_registered_name(type(optimizer)) if optim.optimizers.name_of(type(optimizer)) is None else None
     about = {"class_name": name or type(optimizer).__name__, "config": serialize(optimizer)["config"]}
@@ -41,7 +41,7 @@ def compile_config(model):
 
 def _write(spec, family, kept):
     if isinstance(spec, str):
-        return spec if spec.lower() in kept else _whole_name(spec, family)
+        return spec if family is None or spec.lower() in kept else _whole_name(spec, family)
     if isinstance(spec, dict) and "class_name" in spec:
         name = spec.get("registered_name") or spec["class_name"]
         return {"class_name": name, "config": spec["config"]}
@@ -172,28 +172,29 @@ def optimizer_arrays(model):
     return list(zip([f"{optimizer.name}/{n}" for n in names], optimizer.to_arrays(paths, state), strict=True))
 
 
-def optimizer_state(model, data, names, where):
+def optimizer_state(model, data, names, where, arrays=()):
     """Returns the optimizer's state with the arrays of a file in it, or None where they are of another optimizer.
 
     Args:
         data: The file's datasets, in its order. They are read only when all shapes fit.
         names: Their names, or None.
         where: Names the file and the part in the warning.
+        arrays: [(variable, array)] that are going to be stored in the model.
     """
     data = _in_pairs(data, names or [])
     shapes = [tuple(d.shape) for d in data]
-    optimizer, paths = model.optimizer, trained_paths(model)
-    params, _ = model.gather()
-    leaves = tree.flatten(params)
-    state = optimizer.init(tree.unflatten({p: leaves[p] for p in paths}))
+    optimizer, paths, arrays = model.optimizer, trained_paths(model), dict(arrays)
+    variables = {path: v for path, _, v in weights_by_path(model)}
+    leaves = {p: arrays[v] if (v := variables[p]) in arrays else v.value for p in paths}
+    state = optimizer.init(tree.unflatten(leaves))
     layout = optimizer.variables_layout(paths, state)
     wanted = [np.shape(optim.base.at(state, path)) for _, path in layout]
     scalars = sum(path in (("iterations",), ("learning_rate",)) for _, path in layout)
     if shapes == [()] * scalars and len(shapes) < len(wanted):
         return None  # Keras saved an optimizer that had not made a step
-    arrays = {}
+    added = {}
     if scalars == 2 and len(shapes) == len(wanted) - 1 and layout[1][1] == ("learning_rate",):
-        arrays, shapes = {1: np.float32(optimizer.learning_rate)}, [*shapes[:1], (), *shapes[1:]]  # Keras 2's lack it
+        added, shapes = {1: np.float32(optimizer.learning_rate)}, [*shapes[:1], (), *shapes[1:]]  # Keras 2's lack it
         data = [*data[:1], None, *data[1:]]
     if shapes != wanted:
         warnings.warn(
@@ -202,7 +203,7 @@ def optimizer_state(model, data, names, where):
             stacklevel=4,
         )
         return None
-    arrays = [arrays[i] if d is None else files.read_array(d) for i, d in enumerate(data)]
+    arrays = [added[i] if d is None else files.read_array(d) for i, d in enumerate(data)]
     return optimizer.from_arrays(paths, arrays, state)
 
 

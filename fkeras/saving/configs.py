@@ -4,6 +4,7 @@ import copy
 import inspect
 import json
 
+from fkeras.saving import operators
 from fkeras.settings import Configured, Registry, get_registered_object, serialize
 
 _BESIDE = ("build_config", "compile_config", "shared_object_id", "__passive_serialization__")
@@ -39,7 +40,7 @@ _OTHER_NAMES = {
     "CuDNNGRU": "GRU",
     "LSTMV2": "LSTM",
     "GRUV2": "GRU",
-    "GroupedQueryAttention": "GroupQueryAttention",
+    "GroupedQueryAttention": "GroupQueryAttention",  # Keras has both names
 }
 _KERAS_HOMES = {"Functional": "keras.src.models.functional", "Sequential": "keras"}
 
@@ -73,6 +74,10 @@ def clean(config):
         out["class_name"] = name = _OTHER_NAMES.get(name, name.removeprefix("Custom>"))
         entry = _class_of(out)
     module = str(config.get("module"))
+    if ".ops." in module and get_registered_object(name) is None:
+        entry, translated = None, operators.from_keras(config)
+        if translated is not None:
+            return clean(translated)
     if entry is None and (".ops." in module or name in ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")):
         raise ValueError(
             f"Layer {config.get('name') or inner.get('name')!r} is a call of the function {name!r} of {module}, drawn "
@@ -110,8 +115,6 @@ def _clean_settings(name, config, entry):
         del config["batch_input_shape"]
     if name == "Lambda":
         config = _named_function(config)
-    if name == "BatchNormalization" and config.get("renorm"):
-        raise ValueError(f"BatchNormalization {config.get('name')!r}: renorm=True does not exist here.")
     axis = config.get("axis")
     if isinstance(axis, (list, tuple)) and len(axis) == 1 and name == "BatchNormalization":
         config = {**config, "axis": axis[0]}

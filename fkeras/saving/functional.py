@@ -5,6 +5,7 @@ import jax
 from fkeras.graph import InputLayer
 from fkeras.layers.base import layers as family
 from fkeras.layers.symbol import Symbol
+from fkeras.saving import operators
 from fkeras.saving.configs import clean, describe
 from fkeras.saving.order import keras_layers, node_arguments
 from fkeras.settings import custom_object_scope, serialize
@@ -48,9 +49,13 @@ def functional_config(model):
         inbound = []
         for node in calls.get(layer, []):
             if not isinstance(layer, InputLayer):
-                args, kwargs = _map(tensor, node_arguments(node))
+                args, kwargs = node_arguments(node)
+                if operators.is_operator(layer):
+                    args = operators.arguments(layer, *args)
+                args, kwargs = _map(tensor, (args, kwargs))
                 inbound.append({"args": args, "kwargs": kwargs})
-        found.append({**describe(layer), "name": layer.name, "inbound_nodes": inbound})
+        about = operators.describe(layer) if operators.is_operator(layer) else describe(layer)
+        found.append({**about, "name": layer.name, "inbound_nodes": inbound})
     return {
         "name": model.name,
         "trainable": model.trainable,

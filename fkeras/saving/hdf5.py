@@ -13,7 +13,7 @@ import warnings
 
 from fkeras.saving import configs, files
 from fkeras.saving.compiling import compile_from, optimizer_arrays, optimizer_state, training_config
-from fkeras.saving.order import keras_layers, legacy_weights
+from fkeras.saving.order import keras_layers, legacy_weights, own_weights, store
 
 KERAS_VERSION = "3.10.0"  # whose layout this is; readers ask only for the first number
 TOP = "top_level_model_weights"  # weights of the model itself, of no layer
@@ -69,8 +69,6 @@ def _named(layer):
 
 
 def _own(model):
-    from fkeras.saving.order import own_weights
-
     own = own_weights(model) if model._cell is not None else []
     return [v for v in own if v.trainable] + [v for v in own if not v.trainable]
 
@@ -90,8 +88,7 @@ def read_model(file, where, custom_objects=None, compile=True):
     if files.has(file, "model_weights"):
         group = files.get_group(file, "model_weights")
         if model.built:
-            for variable, array in plan(model, group, where):
-                variable.store(array)
+            store(plan(model, group, where))
         elif any(names for _, names in _file_layers(group)):
             raise ValueError(
                 f"Cannot read {where}: the file has weights, but the input shape of its model is not known, so that "

@@ -3,6 +3,7 @@
 import os
 
 from fkeras.saving import archive, files, hdf5, weights
+from fkeras.saving.order import store
 
 HDF5_ENDINGS = (".h5", ".hdf5", ".hdf", ".he5")
 
@@ -115,8 +116,7 @@ def load_weights(model, filepath, skip_mismatch=False, by_name=False):
         if not hdf5.is_layout(file) and files.has(file, "model_weights"):
             group = files.get_group(file, "model_weights")
         if hdf5.is_layout(group):
-            for variable, array in hdf5.plan(model, group, where, skip_mismatch, by_name):
-                variable.store(array)
+            store(hdf5.plan(model, group, where, skip_mismatch, by_name))
         elif weights.is_layout(group):
             weights.load(model, group, where, skip_mismatch, by_name)
         else:

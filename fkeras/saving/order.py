@@ -4,6 +4,7 @@ import jax
 
 from fkeras.graph import InputLayer
 from fkeras.layers.symbol import Symbol
+from fkeras.layers.variables import Variable
 
 
 def node_arguments(node):
@@ -78,8 +79,6 @@ def inner_layers(layer):
 
 def own_weights(layer):
     """Returns the layer's own variables, trained ones before running ones, without those of inner layers."""
-    from fkeras.layers.base import Variable
-
     declared = layer._cell.declared if layer._cell is not None else {}
     return [Variable(layer, n) for kind in (True, False) for n, w in declared.items() if w.trainable is kind]
 
@@ -102,6 +101,20 @@ def legacy_weights(layer):
     if not layer.trainable:
         return found
     return [f for f in found if f[2].trainable] + [f for f in found if not f[2].trainable]
+
+
+def store(pairs):
+    """Stores [(variable, array)]. A layer that gets all its arrays does not draw the ones it would start with."""
+    by_layer = {}
+    for variable, array in pairs:
+        by_layer.setdefault(id(variable.layer), (variable.layer, {}))[1][variable.name] = variable, array
+    for layer, found in by_layer.values():
+        if set(found) == set(layer._cell.declared):
+            arrays = {name: array for name, (_, array) in found.items()}
+            layer._cell.store(arrays, arrays)
+        else:
+            for variable, array in found.values():
+                variable.store(array)
 
 
 def trained_paths(model):

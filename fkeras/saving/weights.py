@@ -12,16 +12,18 @@ import warnings
 
 from fkeras.saving import files
 from fkeras.saving.compiling import optimizer_arrays, optimizer_state
-from fkeras.saving.order import inner_layers, own_weights
+from fkeras.saving.order import inner_layers, keras_layers, own_weights, store
 from fkeras.settings import snake_case
 
 OLD = "_layer_checkpoint_dependencies"
 
 # Where Keras keeps what a layer here declares itself, or keeps under another key.
 _OWN = {name: "cell" for name in ("LSTM", "GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")}
+_HEADS = {k: f"{k}_dense" for k in ("query", "key", "value", "gate")} | {"attention_output": "output_dense"}
+_KERAS_CLASSES = {"Model": "Functional", "GroupQueryAttention": "GroupedQueryAttention"}
 _INNER = {
-    "MultiHeadAttention": {k: f"{k}_dense" for k in ("query", "key", "value", "output")},
-    "GroupQueryAttention": {k: f"_{k}_dense" for k in ("query", "key", "value", "output")},
+    "MultiHeadAttention": _HEADS,
+    "GroupQueryAttention": {k: f"_{v}" for k, v in _HEADS.items()},
     "Bidirectional": {"forward": "forward_layer", "backward": "backward_layer"},
 }
 
@@ -53,8 +55,6 @@ def _of_class(table, layer, default=""):
 def _inner_paths(layer):
     """Yields (path below the layer's group, inner layer)."""
     if hasattr(layer, "graph") and (layer.graph is not None or hasattr(layer, "_chain")):
-        from fkeras.saving.order import keras_layers
-
         yield from _numbered("layers", keras_layers(layer))
         return
     names, inner = _of_class(_INNER, layer, {}), inner_layers(layer)
@@ -68,7 +68,8 @@ def _inner_paths(layer):
 def _numbered(folder, children):
     counts = {}
     for child in children:
-        kind = "functional" if type(child).__name__ == "Model" else snake_case(type(child).__name__)
+        kind = type(child).__name__
+        kind = snake_case(_KERAS_CLASSES.get(kind, kind))
         n = counts[kind] = counts.get(kind, -1) + 1
         yield f"{folder}/{kind}_{n}" if n else f"{folder}/{kind}", child
 
@@ -179,8 +180,8 @@ def _unused(file, used):
     return extra
 
 
-def read_optimizer(model, file, where):
-    """Returns the optimizer's state held in the file, or None."""
+def read_optimizer(model, file, where, arrays):
+    """Returns the optimizer's state held in the file, or None; `arrays` are those to be stored in the model."""
     if not (model.compiled and files.has(file, "optimizer") and model.built):
         return None
     home = files.get_group(file, "optimizer")
@@ -188,15 +189,14 @@ def read_optimizer(model, file, where):
         return None
     group = files.get_group(home, "vars")
     data = [files.get_dataset(group, str(i)) for i in range(len(group))]
-    return optimizer_state(model, data, None, f"{where}, optimizer")
+    return optimizer_state(model, data, None, f"{where}, optimizer", arrays)
 
 
 def load(model, file, where, skip_mismatch=False, by_name=False):
     """Loads all weights, and the optimizer's state where the model is compiled and the file has it; all or nothing."""
     found = plan(model, file, where, skip_mismatch, by_name)
-    state = read_optimizer(model, file, where)
-    for variable, array in found:
-        variable.store(array)
+    state = read_optimizer(model, file, where, found)
+    store(found)
     if state is not None:
         model.optimizer.state = state
         if "fkeras_seed" in file.attrs:
