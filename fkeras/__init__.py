@@ -61,6 +61,5 @@ __all__ = [
     "random",
     "regularizers",
     "saving",
-    "saving",
     "utils",
 ]

@@ -9,8 +9,8 @@ import collections
 
 import jax
 
-from fkeras.layers.base import Spec, _is_shape, _is_spec
 from fkeras.layers.input import Input, InputLayer
+from fkeras.layers.shapes import Spec, is_shape, is_spec
 from fkeras.layers.symbol import Node, Symbol
 
 
@@ -25,8 +25,8 @@ class Traced:
     nodes = ()
 
     def __init__(self, model, shapes):
-        free = jax.tree.map(lambda s: (None, *s[1:]), shapes, is_leaf=_is_shape)
-        self.inputs = jax.tree.map(lambda s: Input(batch_shape=s), free, is_leaf=_is_shape)
+        free = jax.tree.map(lambda s: (None, *s[1:]), shapes, is_leaf=is_shape)
+        self.inputs = jax.tree.map(lambda s: Input(batch_shape=s), free, is_leaf=is_shape)
         self.outputs = Node(model, self.inputs, 0).connect(model.compute_output_spec(self.inputs))
         self.layers = list(model.children().values())
         self.input_symbols = jax.tree.leaves(self.inputs)
@@ -34,7 +34,7 @@ class Traced:
 
     def specs(self):
         """Returns the tree of the outputs' shapes and dtypes."""
-        return jax.tree.map(lambda s: Spec(s.shape, s.dtype), self.outputs, is_leaf=_is_spec)
+        return jax.tree.map(lambda s: Spec(s.shape, s.dtype), self.outputs, is_leaf=is_spec)
 
 
 class Graph:
@@ -138,7 +138,7 @@ class Graph:
 
     def specs(self):
         """Returns the tree of the outputs' shapes and dtypes."""
-        return jax.tree.map(lambda s: Spec(s.shape, s.dtype), self.outputs, is_leaf=_is_spec)
+        return jax.tree.map(lambda s: Spec(s.shape, s.dtype), self.outputs, is_leaf=is_spec)
 
     def parents(self, layer):
         """Returns the names of the layers whose outputs `layer` is called on in this graph."""

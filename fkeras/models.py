@@ -4,9 +4,10 @@ import jax
 
 from fkeras.graph import Graph, Traced
 from fkeras.layers import custom
-from fkeras.layers.base import Layer, _is_spec, _tuples, layers
+from fkeras.layers.base import Layer, layers
 from fkeras.layers.input import Input, InputLayer
-from fkeras.layers.symbol import Symbol, is_symbolic
+from fkeras.layers.shapes import as_shape, is_spec
+from fkeras.layers.symbol import Symbol
 from fkeras.settings import deserialize, serialize
 from fkeras.trainer import Trainer
 
@@ -53,7 +54,7 @@ class Model(Trainer, Layer):
         return self.graph or self.__dict__.get("_traced")
 
     def _input_shape(self):
-        return jax.tree.map(lambda s: s.shape, self._io.inputs, is_leaf=_is_spec)
+        return jax.tree.map(lambda s: s.shape, self._io.inputs, is_leaf=is_spec)
 
     # ------------------------------------------------------------------------------ as a pure layer
 
@@ -82,7 +83,7 @@ class Model(Trainer, Layer):
                 raise ValueError(f"{self.label}: expected input of shape {w}, got {g}.")
 
     def compute_output_spec(self, x):
-        shapes = jax.tree.map(lambda s: tuple(s.shape), x, is_leaf=_is_spec)
+        shapes = jax.tree.map(lambda s: tuple(s.shape), x, is_leaf=is_spec)
         if self.graph is not None and shapes == self._input_shape():
             return self.graph.specs()
         return super().compute_output_spec(x)
@@ -190,7 +191,7 @@ class Model(Trainer, Layer):
     @property
     def output_shape(self):
         self._require_built("tell its output shape")
-        return jax.tree.map(lambda s: s.shape, self._io.specs(), is_leaf=_is_spec)
+        return jax.tree.map(lambda s: s.shape, self._io.specs(), is_leaf=is_spec)
 
     # -------------------------------------------------------------------------------------- layers
 
@@ -378,7 +379,7 @@ class Sequential(Model):
         if self._head is None:
             if input_shape is None:
                 raise ValueError(f"{self.label}: build(input_shape) needs a shape, batch axis first: (None, 4).")
-            self._ensure(_tuples(input_shape))
+            self._ensure(as_shape(input_shape))
 
     def _ensure(self, shape):
         if self._head is None and self._chain:

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from fkeras.layers.input import InputLayer
-from fkeras.layers.base import _is_spec
+from fkeras.layers.shapes import is_spec
 
 
 def summary(model, line_length=None, positions=None, print_fn=None, expand_nested=False, show_trainable=False,
@@ -79,7 +79,7 @@ def _rows(model, branching, expand, show_trainable, layer_range, indent=""):
     for layer in layers:
         row = [
             f"{indent}{layer.name} ({type(layer).__name__})",
-            ", ".join(str(tuple(s.shape)) for s in jax.tree.leaves(shapes.get(id(layer)), is_leaf=_is_spec)) or "?",
+            ", ".join(str(tuple(s.shape)) for s in jax.tree.leaves(shapes.get(id(layer)), is_leaf=is_spec)) or "?",
             f"{layer.count_params() if layer.built else 0:,}",
         ]
         if branching:

@@ -189,7 +189,7 @@ class Program:
 
 
 class OwnSteps(Program):
-    """The program of a model that writes `train_step(ts, batch) -> (ts, logs)` or `test_step(ts, batch) -> logs` itself.
+    """The program of a model that writes `train_step(ts, batch) -> (ts, logs)` or `test_step(ts, batch) -> logs`.
 
     Logs are scalars, means over the batch; an epoch's are their means over its rows.
     """

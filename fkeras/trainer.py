@@ -14,13 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from fkeras import callbacks as callbacks_lib
-from fkeras import losses as losses_lib
-from fkeras import metrics as metrics_lib
 from fkeras import optim, rng, tree
 from fkeras.data import feed, sources
+from fkeras.goals import looks_like_metrics, make_goals, resolve_losses, resolve_metrics, spread
 from fkeras.once import jit_once
-from fkeras.settings import named_arguments, nearest
-from fkeras.train import OutputGoal, OwnSteps, Program, TrainState
+from fkeras.settings import named_arguments
+from fkeras.train import OwnSteps, Program, TrainState
 
 DISPATCH_SECONDS = 0.06  # a dispatch of several steps is made about this long
 IN_FLIGHT = 2  # dispatches that may be under way at once; unbounded ones starve XLA's CPU collectives
@@ -64,7 +63,7 @@ class Trainer:
             jit_compile: False runs eagerly too.
             auto_scale_loss: Scales the loss for float16 policies.
         """
-        if _looks_like_metrics(loss_weights) and not _looks_like_metrics(metrics):
+        if looks_like_metrics(loss_weights) and not looks_like_metrics(metrics):
             # Keras 2 and habit write compile(optimizer, loss, metrics); Keras 3 has loss_weights there.
             loss_weights, metrics = (metrics, loss_weights)
         if steps_per_execution is not None and (isinstance(steps_per_execution, str) or steps_per_execution < 1):
@@ -73,7 +72,7 @@ class Trainer:
             steps_per_execution = None
         if self.built:  # names of outputs are known: a wrong one stops here
             for name, value in (("loss", loss), ("loss_weights", loss_weights)):
-                _per_output(value, self.output_names, name, False)
+                spread(value, self.output_names, name, False)
         old = self.optimizer
         self.optimizer = optim.get(optimizer)
         if not isinstance(self.optimizer, optim.Optimizer):
@@ -83,10 +82,10 @@ class Trainer:
         if old is not self.optimizer and getattr(self.optimizer, "state", None) is not None:
             self._check_optimizer_fits()
         self._compiled = {
-            "loss": _resolve_losses(loss),
+            "loss": resolve_losses(loss),
             "loss_weights": loss_weights,
-            "metrics": _resolve_metrics(metrics, "metrics"),
-            "weighted_metrics": _resolve_metrics(weighted_metrics, "weighted_metrics"),
+            "metrics": resolve_metrics(metrics, "metrics"),
+            "weighted_metrics": resolve_metrics(weighted_metrics, "weighted_metrics"),
             "run_eagerly": bool(run_eagerly) or jit_compile is False,
             "steps_per_execution": steps_per_execution,
             "jit_compile": jit_compile,
@@ -169,7 +168,7 @@ class Trainer:
         """Returns the list of `OutputGoal`s for data like `columns`: metrics resolved by the shapes of targets."""
         shapes = tuple(tuple(a.shape[1:]) for a in columns.y or []), tuple(str(a.dtype) for a in columns.y or [])
         if shapes not in self._goal_cache:
-            self._goal_cache[shapes] = _make_goals(self, columns)
+            self._goal_cache[shapes] = make_goals(self, columns)
         return self._goal_cache[shapes]
 
     def _program(self, kind, goals, capacity=1):
@@ -586,92 +585,3 @@ def _steps(source, steps, name):
 
 def _validates(epoch, freq):
     return (epoch + 1) in freq if isinstance(freq, collections.abc.Container) else (epoch + 1) % freq == 0
-
-
-# ---------------------------------------------------------------------------------- losses and metrics
-
-
-def _looks_like_metrics(value):
-    """True for ["accuracy"], {"out": ["mae"]}: names or functions, which loss weights never are."""
-    if isinstance(value, dict):
-        return any(_looks_like_metrics(v) for v in value.values())
-    if isinstance(value, (list, tuple)):
-        return any(isinstance(v, str) or callable(v) or _looks_like_metrics(v) for v in value)
-    return isinstance(value, str) or callable(value)
-
-
-def _resolve_losses(loss):
-    """Resolves names at compile's door, keeping lists and dicts."""
-    if loss is None:
-        return None
-    if isinstance(loss, dict) and "class_name" not in loss:
-        return {k: _resolve_losses(v) for k, v in loss.items()}
-    if isinstance(loss, (list, tuple)):
-        return [_resolve_losses(v) for v in loss]
-    return losses_lib.as_loss(loss)
-
-
-def _resolve_metrics(spec, name):
-    """Refuses unknown names at compile's door; what depends on shapes is resolved at the first data."""
-    if spec is None:
-        return None
-    if isinstance(spec, dict) and "class_name" not in spec:
-        return {k: _resolve_metrics(v, name) for k, v in spec.items()}
-    if isinstance(spec, (list, tuple)):
-        return [_resolve_metrics(v, name) for v in spec]
-    if isinstance(spec, str) and spec.lower() not in ("accuracy", "acc", "crossentropy", "ce"):
-        metrics_lib.get(spec)
-    return spec
-
-
-def _per_output(spec, names, what, many):
-    """Spreads what compile was given over the outputs: one for all, a list in order, or a dict by name."""
-    n = len(names)
-    if spec is None:
-        return [None] * n
-    if isinstance(spec, dict):
-        unknown = [k for k in spec if k not in names]
-        if unknown:
-            raise ValueError(
-                f"compile({what}=...): no output is called {unknown[0]!r}.{nearest(unknown[0], names)} "
-                f"Outputs: {', '.join(names)}."
-            )
-        return [spec.get(name) for name in names]
-    if isinstance(spec, (list, tuple)):
-        if many and n == 1 and not any(isinstance(v, (list, tuple)) for v in spec):
-            return [list(spec)]
-        if len(spec) != n:
-            raise ValueError(
-                f"compile({what}=...): expected {n} entries, one per output ({', '.join(names)}), got {len(spec)}."
-            )
-        return list(spec)
-    return [spec] * n
-
-
-def _make_goals(model, columns):
-    compiled, names = model._compiled, model.output_names
-    preds = [tuple(s.shape) for s in jax.tree.leaves(model.output_specs())]
-    losses = _per_output(compiled["loss"], names, "loss", False)
-    weights = _per_output(compiled["loss_weights"], names, "loss_weights", False)
-    plain = _per_output(compiled["metrics"], names, "metrics", True)
-    weighted = _per_output(compiled["weighted_metrics"], names, "weighted_metrics", True)
-    goals = []
-    for i, name in enumerate(names):
-        y_shape = (
-            (None, *columns.y[i].shape[1:]) if columns.y and i < len(columns.y) and columns.y[i] is not None else None
-        )
-        taken, found = set(), []
-        for specs, use_weights in ((plain[i], False), (weighted[i], True)):
-            specs = specs if isinstance(specs, (list, tuple)) else [specs]
-            for spec in specs:
-                if spec is None:
-                    continue
-                metric = metrics_lib.resolve(spec, losses[i], y_shape, preds[i])
-                label = metric.name if len(names) == 1 else f"{name}_{metric.name}"
-                while label in taken or label == "loss":
-                    label += "_1"
-                taken.add(label)
-                found.append((label, metric, use_weights))
-        loss_name = f"{name}_loss" if len(names) > 1 and losses[i] is not None else None
-        goals.append(OutputGoal(losses[i], 1.0 if weights[i] is None else float(weights[i]), loss_name, tuple(found)))
-    return goals

@@ -8,10 +8,10 @@ import sys
 ROOT = pathlib.Path(__file__).parent.parent / "fkeras"
 FLOORS = [
     {"settings", "tree", "rng", "dtypes", "once"},
-    {"activations", "initializers", "regularizers", "constraints"},
+    {"activations", "initializers", "regularizers", "constraints", "windows"},
     {"layers", "optim", "losses", "metrics"},
     {"graph"},
-    {"train", "data", "callbacks"},
+    {"train", "goals", "data", "callbacks"},
     {"trainer", "models", "summary", "saving", "utils", "datasets"},
     {"compat", "optimizers", "backend", "config", "random", "__main__", "__init__"},
 ]

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fkeras import initializers, rng, settings
+from fkeras import initializers, rng, settings, windows
 from fkeras.initializers import draw
 from tests.catalog.floor1 import FIXED_INITIALIZERS, RANDOM_INITIALIZERS
 
@@ -97,7 +97,7 @@ def test_orthogonal_has_orthonormal_rows_or_columns_whichever_are_fewer(key):
 
 def test_every_named_window_has_the_values_of_scipy():
     scipy = pytest.importorskip("scipy.signal")
-    for name in initializers._WINDOWS:
+    for name in windows._WINDOWS:
         for length in (1, 2, 7, 8, 33):
             for periodic in (False, True):
                 values = initializers.window_values(name, length, periodic)
@@ -332,4 +332,6 @@ def test_initializers_of_ones_own_work_in_both_ways_and_survive_a_config(key):
 
 
 def test_the_examples_of_the_docstrings_are_true():
-    assert doctest.testmod(initializers, extraglobs={"jax": jax, "jnp": jnp}) == (0, 22)
+    examples = {"jax": jax, "jnp": jnp}
+    assert doctest.testmod(initializers, extraglobs=examples) == (0, 20)
+    assert doctest.testmod(windows, extraglobs=examples) == (0, 2)

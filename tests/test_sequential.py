@@ -71,7 +71,9 @@ def test_summary_shows_connections_of_branches(capsys):
 
 
 def test_unknown_input_shape_says_what_to_do():
-    with pytest.raises(ValueError, match=r"cannot summarize yet, its input shape is not known. Give the first layer an"):
+    with pytest.raises(
+        ValueError, match=r"cannot summarize yet, its input shape is not known. Give the first layer an"
+    ):
         Sequential([Dense(1)]).summary()
 
 

@@ -1,7 +1,7 @@
 """Sources of batches: arrays in memory, files read by slices, and iterables of batches.
 
-A source hands out *blocks*: up to K batches of B rows in arrays [K, B, ...], always of one shape, whatever is left of the
-data. The ragged last batch is filled up with copies of real rows, and `rows` says which rows are real.
+A source hands out *blocks*: up to K batches of B rows in arrays [K, B, ...], always of one shape, whatever is left of
+the data. The ragged last batch is filled up with copies of real rows, and `rows` says which rows are real.
 """
 
 import collections.abc

@@ -10,8 +10,8 @@ TEST_ROWS = 360
 def load_data():
     """Returns ((x_train, y_train), (x_test, y_test)): 1,437 and 360 images, the latter held out.
 
-    x: uint8 [N, 8, 8], values 0 to 16. y: uint8 [N], the digit. The rows are shuffled once, always the same way, so that
-    both parts hold all writers.
+    x: uint8 [N, 8, 8], values 0 to 16. y: uint8 [N], the digit. The rows are shuffled once, always the same way, so
+    that both parts hold all writers.
 
     Example:
         >>> (x_train, y_train), (x_test, y_test) = load_data()

@@ -19,8 +19,6 @@ models gather the cells into trees before a step and scatter them after it.
 
 import dataclasses
 import functools
-import itertools
-import json
 from typing import Any
 
 import jax
@@ -29,8 +27,20 @@ import numpy as np
 
 from fkeras import constraints, dtypes, initializers, regularizers, rng, tree
 from fkeras.layers import custom
-from fkeras.layers.symbol import Node, Static, Symbol, is_symbolic
-from fkeras.once import jit_once
+from fkeras.layers.shapes import (
+    BATCH,
+    PROBES,
+    Spec,
+    as_shape,
+    filled,
+    has_free_sizes,
+    is_shape,
+    is_spec,
+    shapes_of,
+    shown,
+)
+from fkeras.layers.symbol import Node, is_symbolic
+from fkeras.layers.variables import Cell, Variable
 from fkeras.settings import Configured, Registry, optional, setting, snake_case
 
 layers = Registry("layer", "keras.layers")
@@ -202,7 +212,7 @@ class Layer(Configured):
             >>> jax.tree.map(jnp.shape, params)
             {'bias': (3,), 'kernel': (4, 3)}
         """
-        declared = tree.flatten(self.declare(_tuples(shape)))
+        declared = tree.flatten(self.declare(as_shape(shape)))
         drawn = {p: self._draw(w, rng.fold(rng.as_key(key), "/".join(p))) for p, w in declared.items()}
         return (
             tree.unflatten({p: a for p, a in drawn.items() if declared[p].trainable}),
@@ -269,24 +279,22 @@ class Layer(Configured):
 
     def compute_output_spec(self, x):
         """Returns the outputs' `jax.ShapeDtypeStruct`s for symbols or specs `x`; unknown sizes are None."""
-        shapes = _shapes_of(x)
-        sizes = [s for s in jax.tree.leaves(shapes, is_leaf=_is_shape)]
-        outs = [self._trace_output(x, shapes, probe) for probe in (_PROBES if _free_sizes(sizes) else _PROBES[:1])]
+        shapes = shapes_of(x)
+        sizes = [s for s in jax.tree.leaves(shapes, is_leaf=is_shape)]
+        outs = [self._trace_output(x, shapes, probe) for probe in (PROBES if has_free_sizes(sizes) else PROBES[:1])]
         batch_is_free = any(s and s[0] is None for s in sizes)
 
         def join(*specs):
             dims = [a[0] if len(set(a)) == 1 else None for a in zip(*(s.shape for s in specs), strict=True)]
-            if dims and batch_is_free and dims[0] == _BATCH:
+            if dims and batch_is_free and dims[0] == BATCH:
                 dims[0] = None
             return Spec(tuple(dims), specs[0].dtype)
 
         return jax.tree.map(join, *outs)
 
     def _trace_output(self, x, shapes, probe):
-        concrete = jax.tree.map(lambda s: _fill(s, probe), shapes, is_leaf=_is_shape)
-        inputs = jax.tree.map(
-            lambda spec, shape: jax.ShapeDtypeStruct(shape, spec.dtype), x, concrete, is_leaf=_is_spec
-        )
+        concrete = jax.tree.map(lambda s: filled(s, probe), shapes, is_leaf=is_shape)
+        inputs = jax.tree.map(lambda spec, shape: jax.ShapeDtypeStruct(shape, spec.dtype), x, concrete, is_leaf=is_spec)
         declared = tree.flatten(self.declare(shapes))
         params, state = ({}, {})
         for path, w in declared.items():
@@ -302,8 +310,8 @@ class Layer(Configured):
     def compute_output_shape(self, input_shape):
         """Returns the output's shape (a tree of them for several outputs) for `input_shape`, batch axis first."""
         dtype = "int32" if self.takes_ints == "only" else self.dtype.compute_dtype
-        specs = jax.tree.map(lambda s: Spec(s, dtype), _tuples(input_shape), is_leaf=_is_shape)
-        return jax.tree.map(lambda s: s.shape, self.compute_output_spec(specs), is_leaf=_is_spec)
+        specs = jax.tree.map(lambda s: Spec(s, dtype), as_shape(input_shape), is_leaf=is_shape)
+        return jax.tree.map(lambda s: s.shape, self.compute_output_spec(specs), is_leaf=is_spec)
 
     # ------------------------------------------------------------------------------------- the face
 
@@ -346,7 +354,7 @@ class Layer(Configured):
         if is_symbolic(x):
             return self._connect(x)
         x = jax.tree.map(jnp.asarray, x)
-        self._ensure(_shapes_of(x))
+        self._ensure(shapes_of(x))
         key = rng.next_key() if training else None
         params, state = self.gather()
         y, state = self.apply(params, state, x, training=bool(training), key=key, mask=mask)
@@ -364,7 +372,7 @@ class Layer(Configured):
         return x
 
     def _connect(self, x):
-        self._ensure(_shapes_of(x))
+        self._ensure(shapes_of(x))
         specs = self.compute_output_spec(x)
         self._nodes = (*self._nodes, node := Node(self, x, len(self._nodes)))
         return node.connect(specs)
@@ -380,7 +388,7 @@ class Layer(Configured):
 
     def build(self, input_shape=None):
         """Declares the layer's arrays for `input_shape`, batch axis first; they are drawn when first needed."""
-        self._ensure(_tuples(input_shape))
+        self._ensure(as_shape(input_shape))
 
     def add_weight(
         self, shape=(), initializer=None, dtype=None, trainable=True, regularizer=None, constraint=None, name=None,
@@ -414,7 +422,7 @@ class Layer(Configured):
         """Declares the arrays for `shape`, or checks that those already declared fit it."""
         if self._cell is not None and shape in self._cell.shapes:
             return
-        (jax.tree.map(self.check_input, shape, is_leaf=_is_shape) if _is_shape(shape) else self.check_input(shape))
+        (jax.tree.map(self.check_input, shape, is_leaf=is_shape) if is_shape(shape) else self.check_input(shape))
         declared = self.declare(shape)
         if self._cell is None:
             self._adopt(declared, shape)
@@ -440,8 +448,9 @@ class Layer(Configured):
         for path, w in now.items():
             if path in was and tuple(was[path].shape) != tuple(w.shape):
                 raise ValueError(
-                    f"{self.label}: expected input like {_show(self._cell.shapes[0])}, the shape it was built with, got "
-                    f"{_show(shape)}: its {'/'.join(path)} is {tuple(was[path].shape)} and would have to be "
+                    f"{self.label}: expected input like {shown(self._cell.shapes[0])}, the shape it was built with, "
+                    f"got "
+                    f"{shown(shape)}: its {'/'.join(path)} is {tuple(was[path].shape)} and would have to be "
                     f"{tuple(w.shape)}. Was it first called on other data?"
                 )
 
@@ -607,226 +616,6 @@ def _recording(build):
     def wrapped(self, input_shape=None, *args):
         if self.__dict__.get("_recorder") is not None:
             return build(self, input_shape, *args)
-        return self._ensure(_tuples(input_shape))
+        return self._ensure(as_shape(input_shape))
 
     return wrapped
-
-
-# ----------------------------------------------------------------------------------- cells and variables
-
-
-class Cell:
-    """Where the arrays of one layer live between calls. Drawn when first needed."""
-
-    __slots__ = ("_params", "_state", "declared", "inner", "layer", "seed", "shapes")
-
-    def __init__(self, layer, declared, shapes, inner):
-        self.layer, self.declared, self.shapes, self.inner = layer, declared, shapes, inner
-        self.seed = rng.next_seed() if declared else 0
-        self._params = self._state = None
-
-    def arrays(self):
-        """Returns fresh dicts (params, state) of the current arrays."""
-        if self._params is None:
-            self._params, self._state = {}, {}
-            with jax.ensure_compile_time_eval():  # arrays, also when the first to ask is a trace
-                key = jax.random.key(self.seed) if self.declared else None
-                for name, w in self.declared.items():
-                    dtype = w.dtype or self.layer.dtype.variable_dtype
-                    place = self._params if w.trainable else self._state
-                    place[name] = draw_once(w.initializer, key, name, tuple(w.shape), dtype)
-        return dict(self._params), dict(self._state)
-
-    def store(self, params, state):
-        self._params = {n: params[n] for n, w in self.declared.items() if w.trainable}
-        self._state = {n: state[n] for n, w in self.declared.items() if not w.trainable}
-
-    def get(self, name):
-        params, state = self.arrays()
-        return params[name] if name in params else state[name]
-
-    def put(self, name, array):
-        self.arrays()
-        (self._params if self.declared[name].trainable else self._state)[name] = array
-
-
-_drawers: dict = {}
-
-
-def draw_once(initializer, key, name, shape, dtype):
-    """Draws one array, compiling once for all weights of one initializer, shape and dtype."""
-    initializer = initializers.get(initializer)
-    if type(initializer) is initializers.Zeros:
-        return jax.device_put(np.zeros(shape, jnp.dtype(dtype)))  # nothing to compile
-    if not isinstance(initializer, Configured) or not isinstance(getattr(initializer, "seed", None), int | None):
-        return initializers.draw(initializer, rng.fold(key, name), shape, dtype)  # a user's own may not be pure
-    about = (type(initializer), json.dumps(initializer.get_config(), sort_keys=True), shape, str(dtype))
-    if about not in _drawers:
-        draw = functools.partial(initializers.draw, initializer, shape=shape, dtype=dtype)
-        _drawers[about] = jit_once(draw, int(np.prod(shape)))
-    return _drawers[about](rng.fold(key, name))
-
-
-class Variable:
-    """A handle on one array of a layer, as Keras's variables: always the current value, never a stale one."""
-
-    __slots__ = ("_name", "layer")
-
-    def __init__(self, layer, name):
-        self.layer, self._name = layer, name
-
-    @property
-    def name(self):
-        return self._name
-
-    @property
-    def path(self):
-        return f"{self.layer.name}/{self._name}"
-
-    @property
-    def declared(self):
-        return self.layer._cell.declared[self._name]
-
-    @property
-    def shape(self):
-        return tuple(self.declared.shape)
-
-    @property
-    def ndim(self):
-        return len(self.shape)
-
-    @property
-    def dtype(self):
-        return jnp.dtype(self.declared.dtype or self.layer.dtype.variable_dtype)
-
-    @property
-    def trainable(self):
-        return self.declared.trainable and self.layer.trainable
-
-    @property
-    def regularizer(self):
-        return self.declared.regularizer
-
-    @property
-    def constraint(self):
-        return self.declared.constraint
-
-    @property
-    def value(self):
-        """A copy of the current array, safe to keep while training goes on."""
-        return jnp.array(self.layer._cell.get(self._name))
-
-    def numpy(self):
-        """A NumPy copy of the current array."""
-        return np.array(self.layer._cell.get(self._name))
-
-    def convert(self, array):
-        """Returns `array` as one that fits here. Raises ValueError naming both shapes."""
-        if np.shape(array) != self.shape:
-            raise ValueError(
-                f"{self.layer.label}: expected an array of shape {self.shape} for {self._name!r}, got "
-                f"{np.shape(array)}."
-            )
-        return jnp.array(array, self.dtype)
-
-    def store(self, array):
-        self.layer._cell.put(self._name, array)
-
-    def assign(self, value):
-        """Sets the array; the next call or training step uses it."""
-        self.store(self.convert(value))
-        return self
-
-    def assign_add(self, value):
-        return self.assign(self.value + jnp.asarray(value, self.dtype))
-
-    def assign_sub(self, value):
-        return self.assign(self.value - jnp.asarray(value, self.dtype))
-
-    def __array__(self, dtype=None, copy=None):
-        return self.numpy() if dtype is None else self.numpy().astype(dtype)
-
-    def __jax_array__(self):
-        return self.value
-
-    def __repr__(self):
-        return f"<Variable {self.path} {self.dtype}{list(self.shape)}>"
-
-    def __getitem__(self, index):
-        return self.value[index]
-
-    def __getattr__(self, name):  # sum, mean, reshape, ...: whatever an array has
-        if name.startswith("_") or name == "layer":
-            raise AttributeError(name)
-        return getattr(self.value, name)
-
-    def __eq__(self, other):
-        if isinstance(other, Variable):
-            return self.layer is other.layer and self._name == other._name
-        return self.value == other
-
-    def __hash__(self):
-        return hash((id(self.layer), self._name))
-
-
-def _operate(name):
-    return lambda self, *args: getattr(self.value, name)(*(jnp.asarray(a) for a in args))
-
-
-for _name in "add radd sub rsub mul rmul truediv rtruediv pow matmul rmatmul neg abs lt le gt ge".split():
-    setattr(Variable, f"__{_name}__", _operate(f"__{_name}__"))
-
-
-# --------------------------------------------------------------------------------------------- shapes
-
-_BATCH = 2  # the size that stands for an unknown batch while shapes are traced
-_PROBES = (1031, 2053)  # sizes that stand for unknown other axes; a size that follows them is unknown too
-
-
-class Spec:
-    """Shape (None where unknown) and dtype of a value in a graph."""
-
-    __slots__ = ("dtype", "shape")
-
-    def __init__(self, shape, dtype):
-        self.shape, self.dtype = tuple(shape), jnp.dtype(dtype)
-
-    def __repr__(self):
-        return f"Spec({self.shape}, {self.dtype})"
-
-
-def _is_shape(s):
-    return isinstance(s, tuple) and all(d is None or isinstance(d, (int, np.integer)) for d in s)
-
-
-def _is_spec(s):
-    return isinstance(s, (Spec, Symbol))
-
-
-def _tuples(shape):
-    """Returns a shape as a tuple of ints and None; trees (lists, dicts) of shapes keep their form."""
-    if isinstance(shape, dict):
-        return {k: _tuples(s) for k, s in shape.items()}
-    if isinstance(shape, (list, tuple)) and any(isinstance(s, (list, tuple, dict)) for s in shape):
-        return [_tuples(s) for s in shape]
-    if isinstance(shape, Static):
-        return shape
-    return tuple(None if d is None else int(d) for d in shape)
-
-
-def _shapes_of(x):
-    return jax.tree.map(lambda a: tuple(a.shape), x, is_leaf=_is_spec)
-
-
-def _free_sizes(shapes):
-    return any(d is None for s in shapes for d in s[1:])
-
-
-def _fill(shape, probe):
-    sizes = itertools.chain([_BATCH], itertools.repeat(probe))
-    return tuple(size if d is None else d for d, size in zip(shape, sizes, strict=False))
-
-
-def _show(shape):
-    """A shape for messages: the batch axis may be of any size."""
-    return str((None, *shape[1:]) if _is_shape(shape) and shape else shape)

@@ -1,8 +1,8 @@
 """Layers written the Keras way (`build` with `add_weight`, `call`), run purely.
 
-`build` runs on a scratch copy that records what is declared. `call` runs on the layer itself while the cells of it and of
-the layers inside hold this call's arrays; what the cells hold afterwards is the new state, and their own arrays are put
-back. Nothing traced stays behind, so that such a layer is safe under jit, grad, scan, vmap and pmap.
+`build` runs on a scratch copy that records what is declared. `call` runs on the layer itself while the cells of it and
+of the layers inside hold this call's arrays; what the cells hold afterwards is the new state, and their own arrays are
+put back. Nothing traced stays behind, so that such a layer is safe under jit, grad, scan, vmap and pmap.
 """
 
 import contextlib

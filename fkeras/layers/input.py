@@ -1,6 +1,7 @@
 """Where a graph begins."""
 
-from fkeras.layers.base import Layer, Spec, _tuples, layers
+from fkeras.layers.base import Layer, layers
+from fkeras.layers.shapes import Spec, as_shape
 from fkeras.layers.symbol import Node
 
 
@@ -30,7 +31,7 @@ class InputLayer(Layer):
                 raise ValueError(f"Input: {unused} inputs do not exist in JAX; pass a dense array.")
         kwargs.pop("optional", None)
         kwargs.pop("dtype_policy", None)
-        super().__init__(name=name, batch_shape=_tuples(batch_shape), **kwargs)
+        super().__init__(name=name, batch_shape=as_shape(batch_shape), **kwargs)
         object.__setattr__(self, "shape", self.batch_shape[1:])
         object.__setattr__(self, "batch_size", self.batch_shape[0])
         object.__setattr__(self, "input_dtype", str(dtype or "float32"))

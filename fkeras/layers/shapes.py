@@ -1,0 +1,66 @@
+"""Shapes of values in a graph: tuples with the batch axis first and None where a size is unknown, and trees of them."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fkeras.layers.symbol import Static, Symbol
+
+BATCH = 2  # the size that stands for an unknown batch while shapes are traced
+PROBES = (1031, 2053)  # sizes that stand for unknown other axes; a size that follows them is unknown too
+
+
+class Spec:
+    """Shape (None where unknown) and dtype of a value in a graph."""
+
+    __slots__ = ("dtype", "shape")
+
+    def __init__(self, shape, dtype):
+        self.shape, self.dtype = tuple(shape), jnp.dtype(dtype)
+
+    def __repr__(self):
+        return f"Spec({self.shape}, {self.dtype})"
+
+
+def is_shape(s):
+    """True for one shape: a tuple of ints and None."""
+    return isinstance(s, tuple) and all(d is None or isinstance(d, (int, np.integer)) for d in s)
+
+
+def is_spec(s):
+    """True for what has a shape and a dtype but no numbers."""
+    return isinstance(s, (Spec, Symbol))
+
+
+def as_shape(shape):
+    """Returns a shape as a tuple of ints and None; trees (lists, dicts) of shapes keep their form."""
+    if isinstance(shape, dict):
+        return {k: as_shape(s) for k, s in shape.items()}
+    if isinstance(shape, (list, tuple)) and any(isinstance(s, (list, tuple, dict)) for s in shape):
+        return [as_shape(s) for s in shape]
+    if isinstance(shape, Static):
+        return shape
+    return tuple(None if d is None else int(d) for d in shape)
+
+
+def shapes_of(x):
+    """Returns the tree of the shapes of arrays, specs or symbols."""
+    return jax.tree.map(lambda a: tuple(a.shape), x, is_leaf=is_spec)
+
+
+def has_free_sizes(shapes):
+    """True if a size other than the batch's is unknown."""
+    return any(d is None for s in shapes for d in s[1:])
+
+
+def filled(shape, probe):
+    """Returns the shape with `BATCH` for an unknown batch and `probe` for other unknown sizes."""
+    sizes = itertools.chain([BATCH], itertools.repeat(probe))
+    return tuple(size if d is None else d for d, size in zip(shape, sizes, strict=False))
+
+
+def shown(shape):
+    """A shape for messages: the batch axis may be of any size."""
+    return str((None, *shape[1:]) if is_shape(shape) and shape else shape)

@@ -1,0 +1,175 @@
+"""Where a layer's arrays live between calls, and the handles that users hold on them."""
+
+import functools
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fkeras import initializers, rng
+from fkeras.once import jit_once
+from fkeras.settings import Configured
+
+
+class Cell:
+    """Where the arrays of one layer live between calls. Drawn when first needed."""
+
+    __slots__ = ("_params", "_state", "declared", "inner", "layer", "seed", "shapes")
+
+    def __init__(self, layer, declared, shapes, inner):
+        self.layer, self.declared, self.shapes, self.inner = layer, declared, shapes, inner
+        self.seed = rng.next_seed() if declared else 0
+        self._params = self._state = None
+
+    def arrays(self):
+        """Returns fresh dicts (params, state) of the current arrays."""
+        if self._params is None:
+            self._params, self._state = {}, {}
+            with jax.ensure_compile_time_eval():  # arrays, also when the first to ask is a trace
+                key = jax.random.key(self.seed) if self.declared else None
+                for name, w in self.declared.items():
+                    dtype = w.dtype or self.layer.dtype.variable_dtype
+                    place = self._params if w.trainable else self._state
+                    place[name] = draw_once(w.initializer, key, name, tuple(w.shape), dtype)
+        return dict(self._params), dict(self._state)
+
+    def store(self, params, state):
+        self._params = {n: params[n] for n, w in self.declared.items() if w.trainable}
+        self._state = {n: state[n] for n, w in self.declared.items() if not w.trainable}
+
+    def get(self, name):
+        params, state = self.arrays()
+        return params[name] if name in params else state[name]
+
+    def put(self, name, array):
+        self.arrays()
+        (self._params if self.declared[name].trainable else self._state)[name] = array
+
+
+_drawers: dict = {}
+
+
+def draw_once(initializer, key, name, shape, dtype):
+    """Draws one array, compiling once for all weights of one initializer, shape and dtype."""
+    initializer = initializers.get(initializer)
+    if type(initializer) is initializers.Zeros:
+        return jax.device_put(np.zeros(shape, jnp.dtype(dtype)))  # nothing to compile
+    if not isinstance(initializer, Configured) or not isinstance(getattr(initializer, "seed", None), int | None):
+        return initializers.draw(initializer, rng.fold(key, name), shape, dtype)  # a user's own may not be pure
+    about = (type(initializer), json.dumps(initializer.get_config(), sort_keys=True), shape, str(dtype))
+    if about not in _drawers:
+        draw = functools.partial(initializers.draw, initializer, shape=shape, dtype=dtype)
+        _drawers[about] = jit_once(draw, int(np.prod(shape)))
+    return _drawers[about](rng.fold(key, name))
+
+
+class Variable:
+    """A handle on one array of a layer, as Keras's variables: always the current value, never a stale one."""
+
+    __slots__ = ("_name", "layer")
+
+    def __init__(self, layer, name):
+        self.layer, self._name = layer, name
+
+    @property
+    def name(self):
+        return self._name
+
+    @property
+    def path(self):
+        return f"{self.layer.name}/{self._name}"
+
+    @property
+    def declared(self):
+        return self.layer._cell.declared[self._name]
+
+    @property
+    def shape(self):
+        return tuple(self.declared.shape)
+
+    @property
+    def ndim(self):
+        return len(self.shape)
+
+    @property
+    def dtype(self):
+        return jnp.dtype(self.declared.dtype or self.layer.dtype.variable_dtype)
+
+    @property
+    def trainable(self):
+        return self.declared.trainable and self.layer.trainable
+
+    @property
+    def regularizer(self):
+        return self.declared.regularizer
+
+    @property
+    def constraint(self):
+        return self.declared.constraint
+
+    @property
+    def value(self):
+        """A copy of the current array, safe to keep while training goes on."""
+        return jnp.array(self.layer._cell.get(self._name))
+
+    def numpy(self):
+        """A NumPy copy of the current array."""
+        return np.array(self.layer._cell.get(self._name))
+
+    def convert(self, array):
+        """Returns `array` as one that fits here. Raises ValueError naming both shapes."""
+        if np.shape(array) != self.shape:
+            raise ValueError(
+                f"{self.layer.label}: expected an array of shape {self.shape} for {self._name!r}, got "
+                f"{np.shape(array)}."
+            )
+        return jnp.array(array, self.dtype)
+
+    def store(self, array):
+        self.layer._cell.put(self._name, array)
+
+    def assign(self, value):
+        """Sets the array; the next call or training step uses it."""
+        self.store(self.convert(value))
+        return self
+
+    def assign_add(self, value):
+        return self.assign(self.value + jnp.asarray(value, self.dtype))
+
+    def assign_sub(self, value):
+        return self.assign(self.value - jnp.asarray(value, self.dtype))
+
+    def __array__(self, dtype=None, copy=None):
+        return self.numpy() if dtype is None else self.numpy().astype(dtype)
+
+    def __jax_array__(self):
+        return self.value
+
+    def __repr__(self):
+        return f"<Variable {self.path} {self.dtype}{list(self.shape)}>"
+
+    def __getitem__(self, index):
+        return self.value[index]
+
+    def __getattr__(self, name):  # sum, mean, reshape, ...: whatever an array has
+        if name.startswith("_") or name == "layer":
+            raise AttributeError(name)
+        return getattr(self.value, name)
+
+    def __eq__(self, other):
+        if isinstance(other, Variable):
+            return self.layer is other.layer and self._name == other._name
+        return self.value == other
+
+    def __hash__(self):
+        return hash((id(self.layer), self._name))
+
+
+def _operate(name):
+    return lambda self, *args: getattr(self.value, name)(*(jnp.asarray(a) for a in args))
+
+
+_OPERATORS = "add radd sub rsub mul rmul truediv rtruediv pow matmul rmatmul neg abs lt le gt ge"
+for _name in _OPERATORS.split():
+    setattr(Variable, f"__{_name}__", _operate(f"__{_name}__"))
