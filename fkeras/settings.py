@@ -300,12 +300,24 @@ def setting(convert: Any = None, default: Any = REQUIRED, *, keyword=False, save
 OLD_SPELLINGS: dict[str, Callable[[type, dict], dict]] = {}
 
 
+class _Signature:
+    """Makes a class's `__signature__` of its fields when somebody asks for it: `help`, `inspect`, editors."""
+
+    def __get__(self, instance, cls):
+        if instance is not None:
+            raise AttributeError("__signature__")
+        if cls.__init__ is Configured.__init__:
+            return _signature(cls)
+        return inspect.Signature(list(inspect.signature(cls.__init__).parameters.values())[1:])
+
+
 @dataclass_transform(field_specifiers=(setting,))
 class Configured:
     """Base of everything that is configured: settings in, settings out, nothing else remembered."""
 
     _fields: dict[str, Setting] = {}
     _sealed = False
+    __signature__ = _Signature()
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -325,12 +337,6 @@ class Configured:
         for base in cls.__mro__[1:]:
             for name, field in base.__dict__.get("_own_fields", {}).items():
                 cls._fields.setdefault(name, field)
-        if "__init__" not in cls.__dict__ and cls.__init__ is Configured.__init__:
-            cls.__signature__ = _signature(cls)
-        elif "__init__" in cls.__dict__:
-            cls.__signature__ = inspect.signature(lambda: None).replace(
-                parameters=list(inspect.signature(cls.__init__).parameters.values())[1:]
-            )
 
     def __new__(cls, *args, **kwargs):
         self = super().__new__(cls)
