@@ -63,9 +63,10 @@ class Metric(Configured):
     dtype: str = setting(dtype_name, None)
 
     direction = None  # "up" or "down": which way is better, where that is known (callbacks in mode "auto")
+    compiles = True  # whether `update` may be compiled by itself, for `update_state`
     keras_style = False  # whether `update` is made from `update_state`; set by `variables.lift`
-    _state = None  # the facade's own state; None until it is needed
-    _declared: dict = {}  # noqa: RUF012 - read only; an instance's own is made by `variables.declare`
+    _state = _compiled = None  # the facade's own state and its compiled update; None until they are needed
+    _declared: dict = {}
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -142,7 +143,11 @@ class Metric(Configured):
         extra = {name: jnp.asarray(a) for name, a in extra.items() if a is not None}
         if self._state is None:
             variables.start(self, *(a.shape for a in batch))
-        self._state = self._state | variables.pure(type(self), "update")(self, self._state, *batch, **extra)
+        if self._compiled is None:
+            update = functools.partial(variables.pure(type(self), "update"), self)
+            # Operation by operation, a first AUC would compile 43 programs: 2 s in place of 0.4 s.
+            self._compiled = jax.jit(update) if self.compiles else update
+        self._state = self._state | self._compiled(self._state, *batch, **extra)
 
     def reset_state(self):
         """Forgets what the metric's own state has seen."""
