@@ -37,7 +37,7 @@ def snake_case(name):
     """Keras's snake case of a class name: Conv2D -> conv2d, BatchNormalization -> batch_normalization."""
     out = ""
     for before, char, after in zip(" " + name, name, name[1:] + " ", strict=False):
-        starts_word = char.isupper() and (before.islower() or (after.islower() and before.isalpha()))
+        starts_word = char.isupper() and (before.islower() or (after.islower() and before.isalnum()))
         out += ("_" if starts_word and out else "") + char.lower()
     return out
 
