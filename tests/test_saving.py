@@ -232,25 +232,23 @@ def test_by_name_loads_what_is_there_and_leaves_the_rest(name, model, tmp_path):
 
 def test_training_goes_on_as_if_never_stopped(tmp_path):
     x, y = random(20, 6), np.arange(20) % 3
-    rate = schedules.ExponentialDecay(0.1, 3, 0.5)
-    for i, optimizer in enumerate([optim.Adam(0.01), optim.SGD(rate, momentum=0.9)]):
-        model = chain()
-        model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
-        model.fit(x, y, batch_size=8, epochs=1, verbose=0)
-        model.save(tmp_path / "m.h5")
-        model.save(tmp_path / "m.keras")
-        model.save_weights(tmp_path / "m.weights.h5")
-        want = model.fit(x, y, batch_size=8, epochs=2, verbose=0).history
-        for name in ("m.h5", "m.keras", "m.weights.h5")[: 3 - i]:
-            if "weights" in name:
-                again = chain()
-                again.compile(optim.Adam(0.01), "sparse_categorical_crossentropy", metrics=["accuracy"])
-                again.load_weights(tmp_path / name)
-            else:
-                again = saving.load_model(tmp_path / name)
-            got = again.fit(x, y, batch_size=8, epochs=2, verbose=0).history
-            assert got == want, name  # the very same numbers: data order, dropout, moments
-            assert_same(again.get_weights(), model.get_weights())
+    model = chain()
+    model.compile(optim.Adam(0.02), "sparse_categorical_crossentropy", ["accuracy"])
+    model.fit(x, y, batch_size=8, epochs=1, verbose=0)
+    model.save(tmp_path / "m.h5")
+    model.save(tmp_path / "m.keras")
+    model.save_weights(tmp_path / "m.weights.h5")
+    again, other = saving.load_model(tmp_path / "m.h5"), saving.load_model(tmp_path / "m.keras")
+    third = chain()
+    third.compile(optim.Adam(0.02), "sparse_categorical_crossentropy")
+    third.load_weights(tmp_path / "m.weights.h5")
+    for found in (again, other, third):
+        assert found._seed == model._seed
+        assert_same(jax.tree.leaves(found.optimizer.state), jax.tree.leaves(model.optimizer.state))
+        assert_same(found.get_weights(), model.get_weights())
+    want = model.fit(x, y, batch_size=8, epochs=2, verbose=0).history
+    assert again.fit(x, y, batch_size=8, epochs=2, verbose=0).history == want  # order of data, dropout, moments
+    assert_same(again.get_weights(), model.get_weights())
 
 
 OPTIMIZERS = [n for n, cls in optim.optimizers.entries.items() if cls.__name__ == n and n != "LossScaleOptimizer"]

@@ -74,7 +74,7 @@ def clean(config):
         out["class_name"] = name = _OTHER_NAMES.get(name, name.removeprefix("Custom>"))
         entry = _class_of(out)
     module = str(config.get("module"))
-    if ".ops." in module and get_registered_object(name) is None:
+    if operators.is_operation(config, entry) and get_registered_object(name) is None:
         entry, translated = None, operators.from_keras(config)
         if translated is not None:
             return clean(translated)

@@ -69,6 +69,22 @@ def _index(i):
 # -------------------------------------------------------------------------------------------- reading
 
 
+def is_operation(data, entry):
+    """Whether a config dict is of an operation of Keras's graph; `entry` is the layer class of that name, or None.
+
+    In HDF5 files Keras leaves out the module. Its operation Add is called on two arguments, its layer Add on a list.
+    """
+    if ".ops." in str(data.get("module")):
+        return True
+    nodes = data.get("inbound_nodes")
+    if data.get("module") is not None or not nodes or not all(isinstance(n, dict) for n in nodes):
+        return False
+    name = data["class_name"]
+    if name == "GetItem":
+        return "index" not in data["config"]
+    return entry is None or (name in _OURS and len(nodes[0].get("args", ())) > 1)
+
+
 def from_keras(data):
     """Returns the config dict of a layer that does what an operation in a graph of Keras does, or None."""
     name, nodes = data["class_name"], data.get("inbound_nodes") or []
