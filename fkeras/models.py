@@ -398,6 +398,11 @@ class Sequential(Model):
             raise ValueError(f"{self.label} has no layers yet: add() some.")
         super()._ensure(shape)
 
+    def declare(self, shape):
+        if self._head is None:  # the pure `init` of a chain whose shape was not known
+            self._ensure(shape)
+        return super().declare(shape)
+
     def _require_built(self, what):
         if self.graph is not None and self._cell is None:
             super()._ensure(self._input_shape())
