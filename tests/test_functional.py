@@ -1,0 +1,206 @@
+"""Graphs: shared layers, nesting, cuts, operators, clear errors, and ten classic architectures that train."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import fkeras
+from fkeras import Input, Model, Sequential, layers
+from fkeras.layers import (
+    Add,
+    BatchNormalization,
+    Concatenate,
+    Conv2D,
+    Conv2DTranspose,
+    Dense,
+    Flatten,
+    GlobalAveragePooling2D,
+    Lambda,
+    MaxPooling2D,
+)
+
+X = np.random.default_rng(0).normal(size=(24, 6)).astype("float32")
+(DIGITS, LABELS), _ = fkeras.datasets.digits.load_data()
+DIGITS = DIGITS[:64, ..., None].astype("float32") / 16
+LABELS = LABELS[:64].astype("int32")
+
+
+def test_shared_layers_share_weights():
+    a, b = Input((6,), name="a"), Input((6,), name="b")
+    tower = Dense(3)
+    model = Model([a, b], layers.Subtract()([tower(a), tower(b)]))
+    assert model.count_params() == 21
+    np.testing.assert_allclose(model.predict([X, X], verbose=0), 0.0, atol=1e-6)
+    np.testing.assert_allclose(model.predict({"a": X, "b": X}, verbose=0), 0.0, atol=1e-6)
+
+
+def test_nested_models_three_deep():
+    inner = Sequential([Dense(4, input_shape=(6,))], name="inner")
+    x = Input((6,))
+    middle = Model(x, Dense(2)(inner(x)), name="middle")
+    y = Input((6,))
+    outer = Model(y, middle(y) * 2.0)
+    np.testing.assert_allclose(outer(X), 2 * np.asarray(middle(X)), rtol=1e-6)
+    outer.compile("sgd", "mse")
+    before = inner.get_weights()[0]
+    outer.fit(X, X[:, :2], verbose=0)
+    assert (inner.get_weights()[0] != before).any()
+    assert outer.get_layer("middle").get_layer("inner") is inner
+
+
+def test_a_model_cut_at_an_inner_layer():
+    x = Input((6,))
+    model = Model(x, Dense(1)(Dense(5, activation="relu", name="features")(x)))
+    features = Model(model.input, model.get_layer("features").output)
+    assert features.output_shape == (None, 5)
+    np.testing.assert_allclose(features(X), model.get_layer("features")(X), rtol=1e-6)
+    head = Model(model.get_layer("features").output, model.output)
+    np.testing.assert_allclose(head(features(X)), model(X), rtol=1e-6)
+
+
+def test_operators_on_symbols_are_those_on_arrays():
+    x = Input((6,))
+    made = Model(x, [1 + x, x * 2, 3 - x, x / 2, -x, abs(x), x**2, x[:, 0], x[..., 1:3], x @ np.eye(6), x > 0])
+    want = [1 + X, X * 2, 3 - X, X / 2, -X, abs(X), X**2, X[:, 0], X[..., 1:3], X, X > 0]
+    for a, b in zip(made.predict(X, verbose=0), want, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+    twin = Model.from_config(made.get_config())
+    for a, b in zip(twin.predict(X, verbose=0), want, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def test_jax_functions_through_lambda():
+    x = Input((6,))
+    made = Model(x, Lambda(lambda v: jnp.sort(v, axis=-1))(x))
+    np.testing.assert_allclose(made(X), np.sort(X, -1))
+
+
+def test_clone_model_has_the_architecture_and_weights_of_its_own():
+    x = Input((6,))
+    model = Model(x, Dense(2)(x))
+    clone = fkeras.models.clone_model(model)
+    assert clone.get_config() == model.get_config()
+    assert (clone.get_weights()[0] != model.get_weights()[0]).any()
+
+
+def test_transfer_learning_by_freezing_and_cutting():
+    base = Sequential([Dense(8, activation="relu", input_shape=(6,)), Dense(4)])
+    base.trainable = False
+    model = Sequential([base, Dense(1)])
+    model.compile("sgd", "mse")
+    frozen = base.get_weights()
+    model.fit(X, X[:, :1], verbose=0)
+    for a, b in zip(frozen, base.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert len(model.trainable_weights) == 2 and len(model.non_trainable_weights) == 4
+
+
+BAD_GRAPHS = {
+    "not symbols": (lambda: Model(X, X), "expected its inputs to be symbols"),
+    "only inputs": (lambda: Model(Input((6,))), "Model(inputs, outputs) needs both"),
+    "an array has no shape yet": (lambda: np.asarray(Input((6,))), "has no numbers yet"),
+    "truth": (lambda: bool(Input((6,))), "has no truth value"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_GRAPHS)
+def test_bad_graphs_get_clear_errors(case):
+    make, message = BAD_GRAPHS[case]
+    with pytest.raises((ValueError, TypeError)) as caught:
+        make()
+    assert message in str(caught.value)
+
+
+def test_a_disconnected_output_names_the_layer():
+    a, b = Input((6,), name="a"), Input((6,), name="forgotten")
+    with pytest.raises(ValueError, match="its outputs also depend on InputLayer 'forgotten', which is not among its"):
+        Model(a, Add()([a, b]))
+
+
+def test_two_layers_of_one_name():
+    x = Input((6,))
+    with pytest.raises(ValueError, match=r"2 layers are called 'twin' \(Dense, Dense\)"):
+        Model(x, Dense(1, name="twin")(Dense(2, name="twin")(x)))
+
+
+def test_a_wrong_number_of_inputs():
+    a, b = Input((6,), name="a"), Input((6,), name="b")
+    model = Model([a, b], Add()([a, b]))
+    with pytest.raises(ValueError, match=r"expected 2 arrays for the model's inputs \(a, b\), got 3"):
+        model.predict([X, X, X], verbose=0)
+    with pytest.raises(ValueError, match="x has no 'b'"):
+        model.predict({"a": X, "c": X}, verbose=0)
+
+
+# ------------------------------------------------------------------------- ten classic architectures
+
+
+def resnet():
+    x = Input((8, 8, 1))
+    h = Conv2D(4, 3, padding="same")(x)
+    skip = h
+    h = Conv2D(4, 3, padding="same", activation="relu")(BatchNormalization()(h))
+    h = Add()([skip, h])
+    return Model(x, Dense(10, activation="softmax")(GlobalAveragePooling2D()(h))), DIGITS, LABELS
+
+
+def unet():
+    x = Input((8, 8, 1))
+    a = Conv2D(4, 3, padding="same", activation="relu")(x)
+    b = Conv2D(8, 3, padding="same", activation="relu")(MaxPooling2D()(a))
+    up = Conv2DTranspose(4, 2, strides=2)(b)
+    return Model(x, Conv2D(1, 1, activation="sigmoid")(Concatenate()([a, up]))), DIGITS, DIGITS
+
+
+def inception():
+    x = Input((8, 8, 1))
+    parts = [Conv2D(2, k, padding="same", activation="relu")(x) for k in (1, 3, 5)]
+    parts.append(Conv2D(2, 1)(MaxPooling2D(3, strides=1, padding="same")(x)))
+    return Model(x, Dense(10, activation="softmax")(Flatten()(Concatenate()(parts)))), DIGITS, LABELS
+
+
+def siamese():
+    a, b = Input((8, 8, 1), name="a"), Input((8, 8, 1), name="b")
+    tower = Sequential([Flatten(input_shape=(8, 8, 1)), Dense(8, activation="tanh")])
+    distance = layers.Dot(axes=1, normalize=True)([tower(a), tower(b)])
+    same = (LABELS[:-1] == LABELS[1:]).astype("float32")
+    return Model([a, b], Dense(1, activation="sigmoid")(distance)), [DIGITS[:-1], DIGITS[1:]], same[:, None]
+
+
+def multi_task():
+    x = Input((8, 8, 1))
+    h = Dense(16, activation="relu")(Flatten()(x))
+    outputs = [Dense(10, activation="softmax", name="digit")(h), Dense(1, activation="sigmoid", name="even")(h)]
+    return Model(x, outputs), DIGITS, [LABELS, (LABELS % 2 == 0).astype("float32")[:, None]]
+
+
+def wide_and_deep():
+    wide, deep = Input((6,), name="wide"), Input((6,), name="deep")
+    h = Dense(4, activation="relu")(Dense(8, activation="relu")(deep))
+    return Model([wide, deep], Dense(1)(Concatenate()([wide, h]))), [X, X], X[:, :1]
+
+
+ARCHITECTURES = [resnet, unet, inception, siamese, multi_task, wide_and_deep]
+LOSSES = {
+    "resnet": "sparse_categorical_crossentropy", "unet": "binary_crossentropy",
+    "inception": "sparse_categorical_crossentropy", "siamese": "binary_crossentropy",
+    "multi_task": ["sparse_categorical_crossentropy", "binary_crossentropy"], "wide_and_deep": "mse",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("make", ARCHITECTURES, ids=lambda f: f.__name__)
+def test_architectures_train_and_survive_files(make, tmp_path, keras):
+    model, x, y = make()
+    model.compile("adam", LOSSES[make.__name__])
+    losses = model.fit(x, y, epochs=4, batch_size=16, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    want = jax.tree.leaves(model.predict(x, verbose=0))
+    model.save(tmp_path / "m.h5")
+    twin = fkeras.models.model_from_json(model.to_json())
+    twin.set_weights(model.get_weights())
+    theirs = keras.models.load_model(tmp_path / "m.h5", compile=False)
+    for other in (fkeras.models.load_model(tmp_path / "m.h5"), twin, theirs):
+        got = jax.tree.leaves(other.predict(x, verbose=0))
+        for a, b in zip(got, want, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
