@@ -2,12 +2,12 @@
 
 `dot_product_attention` is the one place that computes attention of heads, and `fused_kernel` the one place that asks
 whether the device has a kernel of its own for it. Everything else is written once, in the formulation that was
-fastest on the CPU: batched matrix products of heads, masks added instead of selected, and the division by the sum of
-the softmax put off until after the product with the values, where it touches T x V numbers and not T x S.
+fastest on the CPU: batched matrix products of heads, and the division by the sum of the softmax put off until after
+the product with the values, where it touches T x V numbers and not T x S.
 
-Measured on one CPU core (JAX 0.10, float32, batch 32, T 64, 4 heads of 32, causal), milliseconds for values and
-all gradients inside `lax.fori_loop`: this 5.5; batched products with `jax.nn.softmax` 7.3; einsums over
-[B, T, N, H] 7.9; `jax.nn.dot_product_attention` 11.
+Measured on one CPU core (JAX 0.10, float32, batch 32, T 64, 4 heads of 32, causal), milliseconds of CPU time for
+values and all gradients inside `lax.fori_loop`: this 6.1; batched products with `jax.nn.softmax` 7.3; einsums over
+[B, T, N, H] 7.9; `jax.nn.dot_product_attention` took 1.3 times the einsums.
 """
 
 import math
@@ -19,7 +19,7 @@ import numpy as np
 
 from fkeras.layers.dropout import dropout
 
-_MASKED = -1e30  # added to a score: any real score is lost in it, and it is far from float32's limit
+_MASKED = -1e30  # far below any score, far from float32's limit
 
 # -------------------------------------------------------------------------------------- pure functions
 
@@ -57,8 +57,8 @@ def mask_scores(scores, mask):
         scores: float32 [..., T, S].
         mask: Bool array that broadcasts to `scores`, or None.
     """
-    # A sum and not a choice: its gradient is the identity, one pass over [T, S] less.
-    return scores if mask is None else scores + jnp.where(mask, np.float32(0), np.float32(_MASKED))
+    # Chosen, not added: adding is 10 % faster, but lets a gradient through where a query has no key at all.
+    return scores if mask is None else jnp.where(mask, scores, np.float32(_MASKED))
 
 
 def attend(scores, value, kept=None, rate=0.0):

@@ -22,7 +22,7 @@ from fkeras.layers.attend import (
 )
 from fkeras.layers.base import Layer, Weight, layers
 from fkeras.layers.core import EinsumDense, dense
-from fkeras.layers.dropout import draw_kept_rows, dropout
+from fkeras.layers.dropout import draw_kept, dropout
 from fkeras.layers.shapes import Spec, is_shape
 from fkeras.settings import choice, fraction, nearest, optional, positive_int, setting
 
@@ -53,6 +53,10 @@ def _checked(label, names, kwargs):
 
 def _both(a, b):
     return b if a is None else a if b is None else a & b
+
+
+def _draw_kept(ctx, shape, rate, seed):
+    return ctx.draw(lambda key, inner: draw_kept(key, inner, rate), shape, seed)
 
 
 def _as_bool(mask):
@@ -156,7 +160,7 @@ class Attention(Layer):
             )
         kept = None
         if ctx.training and self.dropout:
-            kept = draw_kept_rows(ctx, scores.shape, self.dropout, self.seed)
+            kept = _draw_kept(ctx, scores.shape, self.dropout, self.seed)
         out, weights = attend(mask_scores(scores, allowed), value, kept, self.dropout)
         if query_mask is not None:
             out = jnp.where(query_mask[..., None], out, jnp.zeros((), out.dtype))
@@ -249,13 +253,13 @@ class _HeadAttention(Layer):
 
     def __call__(
         self, query, value, key=None, query_mask=None, value_mask=None, key_mask=None, attention_mask=None,
-        return_attention_scores=False, training=None, use_causal_mask=False,
+        return_attention_scores=False, training=None, use_causal_mask=False, **kwargs,
     ):  # fmt: skip
         """Calls the layer on arrays (computes, building at first) or on symbols (adds it to a graph)."""
         packed = self.pack(
             query, value, key, query_mask=query_mask, value_mask=value_mask, key_mask=key_mask,
             attention_mask=attention_mask, return_attention_scores=return_attention_scores,
-            use_causal_mask=use_causal_mask,
+            use_causal_mask=use_causal_mask, **kwargs,
         )  # fmt: skip
         return super().__call__(packed, training=training)
 
@@ -267,8 +271,9 @@ class _HeadAttention(Layer):
 
     def build(self, query_shape, value_shape=None, key_shape=None):
         """Declares the layer's arrays for these shapes, batch axis first; they are drawn when first needed."""
-        shapes = query_shape if value_shape is None else [s for s in (query_shape, value_shape, key_shape) if s]
-        super().build(shapes if _is_packed(shapes) else {"args": list(shapes), "kwargs": {}})
+        given = [query_shape] if is_shape(query_shape) else query_shape
+        given = given if value_shape is None else [s for s in (query_shape, value_shape, key_shape) if s is not None]
+        super().build(given if _is_packed(given) else {"args": list(given), "kwargs": {}})
 
     def check(self):
         if self.flash_attention and self.dropout:
@@ -381,7 +386,7 @@ class _HeadAttention(Layer):
         kept = None
         if ctx.training and self.dropout:
             shape = (lead[0], B // lead[0] * N, T, S)  # the rows of the batch first: they draw their own numbers
-            kept = draw_kept_rows(ctx, shape, self.dropout, self.seed).reshape(B, N, T, S)
+            kept = _draw_kept(ctx, shape, self.dropout, self.seed).reshape(B, N, T, S)
         out, weights = dot_product_attention(
             query, key, value, mask, is_causal=bool(call["use_causal_mask"]), kept=kept, rate=self.dropout,
             with_weights=bool(call["return_attention_scores"]), fused=self.flash_attention,

@@ -39,7 +39,7 @@ def as_shape(shape):
     if isinstance(shape, dict):
         return {k: as_shape(s) for k, s in shape.items()}
     if isinstance(shape, (list, tuple)) and any(isinstance(s, (list, tuple, dict)) for s in shape):
-        return [as_shape(s) for s in shape]
+        return [None if s is None else as_shape(s) for s in shape]  # None: a mask that is not given
     if isinstance(shape, Static):
         return shape
     return tuple(None if d is None else int(d) for d in shape)
