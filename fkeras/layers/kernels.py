@@ -12,17 +12,18 @@ gradient of `reduce_window`. So on the CPU
   of size 1 is a matrix product;
 - maxima and sums run over slices: of the split axes where windows do not overlap, else axis by axis.
 
-Measured on two CPU cores (JAX 0.10, float32, batch 64 but where noted), milliseconds an iteration for values and both
-gradients inside `lax.fori_loop`, JAX's own derivatives and then these:
+Measured in one run on two busy CPU cores (JAX 0.10, float32, batch 64 but where noted), milliseconds an iteration for
+values and both gradients inside `lax.fori_loop`, JAX's own derivatives and then these:
 
-    28x28x1 -> 32 filters of 3x3           16     1        200 steps x 64 -> 64 of 5, batch 32      184    8
-    13x13x32 -> 64 of 3x3                  271    9        depthwise 3x3, 16x16x64, batch 16        967    13
-    32x32x16 -> 16 of 3x3, "same"          423    26       transposed 3x3, stride 2, 7x7x32 -> 16   54     4
-    8x8x64 -> 64 of 3x3, "same"            432    9        maxima of 2x2, 26x26x32                  45     1.5
+    28x28x1 -> 32 filters of 3x3         28    10      200 steps x 64 -> 64 of 5, batch 32       265    15
+    13x13x32 -> 64 of 3x3               271    18      depthwise 3x3, 16x16x64, batch 16         450     6
+    32x32x16 -> 16 of 3x3, "same"       700    26      transposed 3x3, stride 2, 7x7x32 -> 16     27     2
+    8x8x64 -> 64 of 3x3, "same"         644    19      maxima of 2x2, 26x26x32                    30     3
 
-Outside a loop convolutions gain a factor of 1 to 2, maxima the same as inside. A convolution as windows times kernel
-(im2col) is as fast but keeps the windows, k * k times the input, in memory; here they exist only while the kernel's
-gradient is summed, beyond 16 MB in chunks of rows of 2 MB, which is also faster (32x32x16: 14 instead of 30).
+Outside a loop convolutions take about the same time either way (0.7 to 1.8 times as fast). A small CNN (two of these
+convolutions, pools, Dense) makes 40 steps/s in a loop, 20 to 24 with convolutions as windows times kernel (im2col), and
+11 with JAX's own outside one. Im2col also keeps the windows, k * k times the input, in memory; here they exist only
+while the kernel's gradient is summed, beyond 16 MB in chunks of rows of 2 MB, which is faster too (14, not 30 ms).
 """
 
 import contextlib
