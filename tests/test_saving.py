@@ -643,3 +643,36 @@ def test_names_that_occur_twice_are_matched_by_what_precedes_them():
     assert hdf5.match_names(ours, [["p", "kernel"], ["q", "kernel"]]) == [0, 1]
     with warnings.catch_warnings():
         assert hdf5.match_names([], []) == []
+
+
+class Computed(Model):
+    """A model that computes in `call`, with layers in a list and a dict."""
+
+    def __init__(self, units=3, **kwargs):
+        super().__init__(**kwargs)
+        self.first = L.Dense(units)
+        self.blocks = [L.Dense(units), L.Dense(units)]
+        self.named = {"last": L.Dense(2)}
+
+    def call(self, x):
+        for block in [self.first, *self.blocks, self.named["last"]]:
+            x = block(x)
+        return x
+
+
+def test_models_that_compute_in_call_come_back(tmp_path):
+    model = Computed(units=4)
+    x = random(3, 5)
+    want = np.asarray(model(x))
+    for name in ("m.h5", "m.keras"):
+        model.save(tmp_path / name)
+        again = saving.load_model(tmp_path / name, custom_objects={"Computed": Computed})
+        np.testing.assert_array_equal(want, again(x))
+        with pytest.raises(ValueError, match="a model of the class 'Computed', which is not known here"):
+            saving.load_model(tmp_path / name)
+    for name in ("w.h5", "w.weights.h5"):
+        model.save_weights(tmp_path / name)
+        other = Computed(units=4)
+        other.build((None, 5))
+        other.load_weights(tmp_path / name)
+        np.testing.assert_array_equal(want, other(x))

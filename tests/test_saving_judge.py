@@ -15,7 +15,7 @@ from fkeras import optim, saving
 from fkeras.models import Input, Model, Sequential
 from fkeras.saving import order
 from tests import catalog
-from tests.test_saving import MODELS, OPTIMIZERS, filled, inputs, nested, outputs, random
+from tests.test_saving import MODELS, OPTIMIZERS, Computed, filled, inputs, nested, outputs, random
 
 # The same float32 arithmetic in another order of operations.
 CLOSE = {"rtol": 1e-5, "atol": 1e-6}
@@ -184,6 +184,59 @@ def test_activations_of_keras_ops_are_read_and_other_operations_are_named(keras)
     assert_close(outputs(again, [random(2, 4, 3)]), keras.ops.relu(random(2, 4, 3)))
     with pytest.raises(ValueError, match=r"'transpose' is a call of the function 'Transpose' of keras.src.ops.numpy"):
         saving.model_from_json(keras.Model(x, keras.ops.transpose(x, (0, 2, 1))).to_json())
+
+
+def test_weights_of_models_that_compute_in_call_travel_both_ways(keras, tmp_path):
+    class Theirs(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.first = keras.layers.Dense(3)
+            self.blocks = [keras.layers.Dense(3), keras.layers.Dense(3)]
+            self.named = {"last": keras.layers.Dense(2)}
+
+        call = Computed.call
+
+    x, ours, theirs = random(2, 4), Computed(), Theirs()
+    np.asarray(ours(x)), np.asarray(theirs(x))
+    theirs.save_weights(tmp_path / "k.weights.h5")
+    ours.load_weights(tmp_path / "k.weights.h5")
+    assert_close([np.asarray(ours(x))], theirs(x))
+    ours.set_weights([w + 1 for w in ours.get_weights()])
+    ours.save_weights(tmp_path / "m.weights.h5")
+    theirs.load_weights(tmp_path / "m.weights.h5")
+    assert_close([np.asarray(ours(x))], theirs(x))
+
+
+def recurring(q, v):
+    """Layers of several outputs, states handed on, cells in a list."""
+    from fkeras.layers import recurrent
+
+    y, h, _ = recurrent.LSTM(2, return_state=True, return_sequences=True, name="lstm")(q)
+    gru = recurrent.GRU(2, name="gru")(y, initial_state=[h])
+    return [gru, recurrent.RNN([recurrent.LSTMCell(2), recurrent.GRUCell(3)], name="stack")(v)]
+
+
+@pytest.mark.parametrize("name", ["m.h5", "m.keras", "m.weights.h5"])
+def test_recurrent_layers_travel_both_ways(keras, name, tmp_path):
+    q, v = Input((4, 3), name="q"), Input((5, 3), name="v")
+    model = filled(lambda: Model([q, v], recurring(q, v)))
+    x = inputs(model)
+    want = outputs(model, x)
+    if "weights" in name:
+        theirs = keras_twin(keras, model)
+        model.save_weights(tmp_path / name)
+        theirs.load_weights(tmp_path / name)
+        theirs.save_weights(tmp_path / name)
+        model.set_weights([w + 1 for w in model.get_weights()])
+        model.load_weights(tmp_path / name)
+        assert_close(want, outputs(model, x))
+    else:
+        model.save(tmp_path / name)
+        theirs = keras.models.load_model(tmp_path / name)
+        theirs.save(tmp_path / name)
+        assert_close(want, outputs(saving.load_model(tmp_path / name), x))
+    if name == "m.h5":
+        assert_close(want, keras_outputs(theirs, x))
 
 
 # ---------------------------------------------------------------------------------------- orders and JSON

@@ -16,8 +16,7 @@ def write_model(model, filepath, overwrite=True, include_optimizer=True):
     """Writes a whole model as a .keras archive."""
     import h5py
 
-    config = configs.describe(model)
-    config["build_config"] = {"input_shape": None}
+    config = configs.describe_model(model)
     if include_optimizer and model.compiled:
         config["compile_config"] = compile_config(model)
     metadata = {"keras_version": KERAS_VERSION, "date_saved": time.strftime("%Y-%m-%d@%H:%M:%S")}
@@ -63,8 +62,6 @@ def read_model(filepath, where, custom_objects=None, compile=True):
         text = member(archive, "config.json", where)
         config = configs.parse(text, f"{where}, config.json")
         model = configs.build_model(config, f"{where}, config.json", custom_objects)
-        if not model.built and (config.get("build_config") or {}).get("input_shape"):
-            model.build(config["build_config"]["input_shape"])
         settings = config.get("compile_config")
         if compile and settings and settings.get("optimizer"):
             compile_from(model, settings, f"{where}, compile_config", custom_objects)

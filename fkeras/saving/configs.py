@@ -165,6 +165,13 @@ def describe(obj):
     return for_keras(serialize(obj))
 
 
+def describe_model(model):
+    """Returns the config dict of a whole model, with the input shape of one whose config does not tell it."""
+    shapes = model._cell.shapes if model._cell is not None else []
+    shape = shapes[0] if shapes and getattr(model, "graph", None) is None else None
+    return {**describe(model), "build_config": {"input_shape": serialize(shape)}}
+
+
 def for_keras(config):
     """Names models in a config by where real Keras looks for them."""
     if isinstance(config, (list, tuple)):
@@ -266,6 +273,9 @@ def build_model(config, where, custom_objects=None):
             model = cls.from_config(settings)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as err:
             raise ValueError(f"Cannot read {where}: {err}") from err
+        shape = (config.get("build_config") or {}).get("input_shape")
+        if isinstance(model, Model) and not model.built and shape:
+            model.build(shape)
     if not isinstance(model, Model):
         raise ValueError(f"Cannot read {where}: expected a model, it describes a {type(model).__name__}.")
     return model

@@ -24,7 +24,7 @@ TOP = "top_level_model_weights"  # weights of the model itself, of no layer
 
 def write_model(model, file, include_optimizer=True):
     """Writes a whole model into an open h5py file."""
-    config = configs.for_hdf5(configs.describe(model))
+    config = configs.for_hdf5(configs.describe_model(model))
     file.attrs["keras_version"], file.attrs["backend"] = KERAS_VERSION, "jax"
     file.attrs["model_config"] = json.dumps(config)
     if model.built:

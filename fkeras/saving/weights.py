@@ -17,8 +17,7 @@ from fkeras.settings import snake_case
 
 OLD = "_layer_checkpoint_dependencies"
 
-# Where Keras keeps what a layer here declares itself, or keeps under another key.
-_OWN = {name: "cell" for name in ("LSTM", "GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")}
+# Where Keras keeps the layers that a layer here keeps under another key.
 _HEADS = {k: f"{k}_dense" for k in ("query", "key", "value", "gate")} | {"attention_output": "output_dense"}
 _KERAS_CLASSES = {"Model": "Functional", "GroupQueryAttention": "GroupedQueryAttention"}
 _INNER = {
@@ -36,7 +35,7 @@ def places(model):
         if id(layer) in seen:
             return
         seen.add(id(layer))
-        found.append((_join(path, _of_class(_OWN, layer)), layer, own_weights(layer)))
+        found.append((path, layer, own_weights(layer)))
         for inner, child in _inner_paths(layer):
             walk(child, _join(path, inner))
 
@@ -48,21 +47,34 @@ def _join(path, inner):
     return f"{path}/{inner}" if path and inner else path or inner
 
 
-def _of_class(table, layer, default=""):
-    return next((table[c.__name__] for c in type(layer).__mro__ if c.__name__ in table), default)
-
-
 def _inner_paths(layer):
     """Yields (path below the layer's group, inner layer)."""
     if hasattr(layer, "graph") and (layer.graph is not None or hasattr(layer, "_chain")):
         yield from _numbered("layers", keras_layers(layer))
         return
-    names, inner = _of_class(_INNER, layer, {}), inner_layers(layer)
-    if type(layer).__name__ == "StackedRNNCells":
-        yield from _numbered("cells", inner.values())
-        return
+    names = next((_INNER[c.__name__] for c in type(layer).__mro__ if c.__name__ in _INNER), {})
+    inner = inner_layers(layer)
+    found, lists = [], {}  # a list or dict of layers, as an attribute: its members are numbered by class
     for key, child in inner.items():
-        yield names.get(key, key), child
+        folder = None if layer.__dict__.get(key) is child else _holder(layer, child)
+        if folder is None:
+            found.append((names.get(key, key), child))
+        else:
+            lists.setdefault(folder, []).append(child)
+    for folder, children in lists.items():
+        found += _numbered(folder, children)
+    if hasattr(layer, "graph"):  # a model that computes in `call`: Keras walks the attributes by name, one is "layers"
+        found = [(path, child) for path, child in found if path < "layers"] + [*_numbered("layers", inner.values())]
+    yield from found
+
+
+def _holder(layer, child):
+    """Returns the name of the attribute that holds `child` in a list or dict, or None."""
+    for name, value in layer.__dict__.items():
+        members = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+        if not name.startswith("_") and any(m is child for m in members):
+            return name
+    return None
 
 
 def _numbered(folder, children):
