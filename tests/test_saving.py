@@ -676,3 +676,12 @@ def test_models_that_compute_in_call_come_back(tmp_path):
         other.build((None, 5))
         other.load_weights(tmp_path / name)
         np.testing.assert_array_equal(want, other(x))
+
+
+def test_moments_of_the_older_optimizers_of_keras_2_are_put_in_pairs():
+    from fkeras.saving.compiling import _in_pairs
+
+    names = ["iter:0", "Adam/k/m:0", "Adam/b/m:0", "Adam/k/v:0", "Adam/b/v:0"]
+    assert _in_pairs(names, names) == ["iter:0", "Adam/k/m:0", "Adam/k/v:0", "Adam/b/m:0", "Adam/b/v:0"]
+    newer = ["adam/iteration", "adam/k_momentum", "adam/k_velocity"]
+    assert _in_pairs(newer, newer) == newer
