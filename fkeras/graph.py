@@ -9,6 +9,7 @@ import collections
 
 import jax
 
+from fkeras.layers import custom
 from fkeras.layers.input import Input, InputLayer
 from fkeras.layers.shapes import Spec, is_shape, is_spec
 from fkeras.layers.symbol import Node, Symbol
@@ -65,7 +66,7 @@ class Graph:
         for node in self.nodes:
             self._call[id(node)] = calls[node.layer]
             calls[node.layer] += 1
-        self.layers = list(dict.fromkeys(node.layer for node in self.nodes))
+        self.layers = layers_by_depth(self)
         # Random keys are folded by place, not by name: default names count over the process, a rerun's are others.
         self._place = {id(layer): place for place, layer in enumerate(self.layers)}
         self._check_names()
@@ -84,7 +85,7 @@ class Graph:
                     f"Model {self.name!r}: its outputs also depend on {node.layer.label}, which is not among its "
                     f"inputs ({ins}). Add it to `inputs`, or cut the graph after it."
                 )
-            stack += [s.node for s in jax.tree.leaves(node.inputs) if id(s) not in known]
+            stack += [s.node for s in _parents(node) if id(s) not in known]
         begin = [s.node for s in self.input_symbols if isinstance(s.node.layer, InputLayer)]
         return begin + sorted(found.values(), key=lambda n: n.order)
 
@@ -123,7 +124,11 @@ class Graph:
                 continue
             inputs = jax.tree.map(lambda s: values[id(s)], node.inputs)
             mask = jax.tree.map(lambda s: masks[id(s)], node.inputs)
+            if node.mask is not None:
+                mask = jax.tree.map(lambda s: values[id(s)], node.mask)
             here = ctx.at(self._place[id(layer)], *([call] if (call := self._call[id(node)]) else []), mask=mask)
+            if node.training is not None:
+                here = here.at(training=node.training)
             own = params.get(layer.name, {}), new_state.get(layer.name, {})
             y, after, out_mask = layer.apply_masked(*own, inputs, here)
             if layer.name in new_state:
@@ -153,3 +158,56 @@ def _nested(layer):
             node = node.setdefault(key, {})
         node[path[-1]] = weight
     return out
+
+
+def node_arguments(node):
+    """Returns (args, kwargs), trees of symbols: what the layer of this node was called with."""
+    args, kwargs = custom.unpack(node.inputs)
+    return list(args), dict(kwargs)
+
+
+def layers_by_depth(graph):
+    """Returns the layers of a graph in the order of Keras's `model.layers`, on which its files and weights rely.
+
+    A layer's depth is the length of the longest way from it to an output. Layers come by falling depth; those of equal
+    depth in the order in which a walk from the outputs back to the inputs, depth first, meets them.
+    """
+    known = set(map(id, graph.input_symbols))
+    met, finished = {}, {}  # layer -> when it was first met; id(node) -> node, inputs before what depends on them
+    stack = [(s.node, None) for s in reversed(graph.output_symbols) if not _cut(s, known)]
+    while stack:
+        node, parents = stack.pop()
+        if parents is None:
+            if id(node) in finished:
+                continue
+            met.setdefault(node.layer, len(met))
+            parents = iter(_parents(node))
+        for symbol in parents:
+            if id(symbol.node) not in finished and not _cut(symbol, known):
+                stack += [(node, parents), (symbol.node, None)]
+                break
+        else:
+            finished[id(node)] = node
+    depths, layer_depths = {}, {}
+    for node in reversed(finished.values()):
+        depth = max(depths.get(id(node), 0), layer_depths.get(node.layer, 0))
+        depths[id(node)] = layer_depths[node.layer] = depth
+        for symbol in _parents(node):
+            if id(symbol.node) in finished:
+                depths[id(symbol.node)] = max(depths.get(id(symbol.node), 0), depth + 1)
+    unused = [s.node.layer for s in graph.input_symbols if isinstance(s.node.layer, InputLayer)]
+    for layer in dict.fromkeys(unused):
+        if layer not in layer_depths:
+            layer_depths[layer], met[layer] = 0, -1
+    return sorted(layer_depths, key=lambda layer: (-layer_depths[layer], met[layer]))
+
+
+def _parents(node):
+    """Returns the symbols a call depends on, in the order of its arguments."""
+    leaves = [] if isinstance(node.layer, InputLayer) else jax.tree.leaves((node_arguments(node), node.mask))
+    return [leaf for leaf in leaves if isinstance(leaf, Symbol)]
+
+
+def _cut(symbol, known):
+    """Whether the graph begins at this symbol though another layer computed it."""
+    return id(symbol) in known and not isinstance(symbol.node.layer, InputLayer)

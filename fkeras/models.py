@@ -252,14 +252,10 @@ class Model(Trainer, Layer):
         return functional_from_config(cls, config, custom_objects)
 
     def to_json(self, **kwargs):
-        """Returns the architecture as JSON; `model_from_json` reads it."""
-        import json
+        """Returns the architecture as JSON; `model_from_json` reads it, here and in real Keras."""
+        from fkeras import saving
 
-        return json.dumps({**serialize(self), "class_name": self.config_class_name()}, **kwargs)
-
-    def config_class_name(self):
-        """The name files know this kind of model by."""
-        return "Functional" if type(self) is Model else type(self).__name__
+        return saving.to_json(self, **kwargs)
 
     def save(self, filepath, overwrite=True, **kwargs):
         """Saves architecture, weights, compile settings and optimizer state; `load_model` brings all of it back."""
@@ -444,8 +440,9 @@ class Sequential(Model):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """Builds a chain of `config`: a dict with "layers", or Keras 1's plain list."""
-        if isinstance(config, list):
-            config = {"layers": config}
+        from fkeras.saving.configs import clean
+
+        config = clean({"layers": config} if isinstance(config, list) else config)
         model = cls(name=config.get("name"), dtype=config.get("dtype"), trainable=config.get("trainable", True))
         for layer in config["layers"]:
             model.add(deserialize(layer, custom_objects))

@@ -278,7 +278,8 @@ class Trainer:
         if getattr(self.optimizer, "use_ema", False) and self.optimizer.state is not None:
             params, state = self.gather()
             trained, frozen = tree.split(params, frozenset(self.trained_paths()))
-            self.scatter(tree.join(self.optimizer.finalize(self.optimizer.state, trained), frozen), state)
+            averaged = jax.tree.map(jnp.array, self.optimizer.finalize(self.optimizer.state, trained))  # not shared
+            self.scatter(tree.join(averaged, frozen), state)
 
     def _train_epoch(self, source, goals, steps, callbacks):
         pace = self._pace(source, goals, callbacks.has_batch_hooks("train"))

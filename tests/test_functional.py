@@ -70,6 +70,30 @@ def test_operators_on_symbols_are_those_on_arrays():
         np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
+def test_a_call_may_fix_training_and_bring_a_mask():
+    x = Input((50,))
+    always = Model(x, layers.Dropout(0.5)(x, training=True))
+    y, _ = always.apply({}, {}, np.ones((2, 50), "float32"), key=jax.random.key(0))
+    assert (np.asarray(y) == 0).any()
+    scores, keep = Input((4,)), Input((4,), dtype="bool")
+    made = Model([scores, keep], layers.Softmax()(scores, mask=keep))
+    got = made.predict([np.zeros((1, 4), "float32"), np.array([[True, True, False, False]])], verbose=0)
+    np.testing.assert_allclose(got, [[0.5, 0.5, 0, 0]], atol=1e-6)
+
+
+def test_layers_and_weights_come_in_keras_order(keras):
+    def build(k):
+        x = k.Input((6,), name="x")
+        late = k.layers.Dense(3, name="late")(x)  # made first, needed last
+        h = k.layers.Dense(3, name="b")(k.layers.Dense(3, name="a")(x))
+        return k.Model(x, k.layers.Add(name="sum")([h, late]))
+
+    theirs, ours = build(keras), build(fkeras)
+    assert [layer.name for layer in ours.layers] == [layer.name for layer in theirs.layers]
+    ours.set_weights(theirs.get_weights())
+    np.testing.assert_allclose(ours(X), theirs(X), rtol=1e-5, atol=1e-6)
+
+
 def test_jax_functions_through_lambda():
     x = Input((6,))
     made = Model(x, Lambda(lambda v: jnp.sort(v, axis=-1))(x))

@@ -352,7 +352,7 @@ class Layer(Configured):
         if (frame := custom.running()) is not None and id(self) in frame.keys:
             return custom.inner_call(frame, self, x, training, mask)
         if is_symbolic(x):
-            return self._connect(x)
+            return self._connect(x, None if training is None else bool(training), mask)
         x = jax.tree.map(jnp.asarray, x)
         self._ensure(shapes_of(x))
         key = rng.next_key() if training else None
@@ -371,10 +371,10 @@ class Layer(Configured):
             raise TypeError(f"{self.label} takes one input, got also {', '.join(extra)}.")
         return x
 
-    def _connect(self, x):
+    def _connect(self, x, training=None, mask=None):
         self._ensure(shapes_of(x))
         specs = self.compute_output_spec(x)
-        self._nodes = (*self._nodes, node := Node(self, x, len(self._nodes)))
+        self._nodes = (*self._nodes, node := Node(self, x, len(self._nodes), training, mask))
         return node.connect(specs)
 
     @property

@@ -79,11 +79,11 @@ class Node:
     `call` counts the calls of this layer, `order` all calls of the process, so that sorting by it is topological.
     """
 
-    __slots__ = ("call", "inputs", "layer", "order", "outputs")
+    __slots__ = ("call", "inputs", "layer", "mask", "order", "outputs", "training")
 
-    def __init__(self, layer, inputs, call):
+    def __init__(self, layer, inputs, call, training=None, mask=None):
         self.layer, self.inputs, self.call, self.order = layer, inputs, call, next(_order)
-        self.outputs = None
+        self.outputs, self.training, self.mask = None, training, mask
 
     def connect(self, specs):
         """Makes the output symbols from a tree of specs, remembers and returns them."""

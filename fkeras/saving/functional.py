@@ -2,12 +2,12 @@
 
 import jax
 
-from fkeras.graph import InputLayer
+from fkeras.graph import InputLayer, node_arguments
 from fkeras.layers.base import layers as family
 from fkeras.layers.symbol import Symbol
 from fkeras.saving import operators
 from fkeras.saving.configs import clean, describe
-from fkeras.saving.order import keras_layers, node_arguments
+from fkeras.saving.order import keras_layers
 from fkeras.settings import custom_object_scope, serialize
 
 # -------------------------------------------------------------------------------------------- writing

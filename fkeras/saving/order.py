@@ -1,71 +1,11 @@
 """Keras's orders: of the layers of a model, of the weights of a layer, and the paths that files know them by."""
 
-import jax
-
-from fkeras.graph import InputLayer
-from fkeras.layers.symbol import Symbol
 from fkeras.layers.variables import Variable
 
 
-def node_arguments(node):
-    """Returns (args, kwargs), trees of symbols: what the layer of this node was called with."""
-    layer, tree = node.layer, node.inputs
-    if isinstance(tree, dict) and set(tree) == {"args", "kwargs"}:
-        return list(tree["args"]), dict(tree["kwargs"])
-    if hasattr(layer, "unpack"):
-        args, kwargs = layer.unpack(tree)
-        return list(args), dict(kwargs)
-    return [tree], {}
-
-
 def keras_layers(model):
-    """Returns the inner layers in the order of Keras's `model.layers`, on which its files rely.
-
-    A layer's depth is the length of the longest way from it to an output. Layers come by falling depth; those of equal
-    depth in the order in which a walk from the outputs back to the inputs, depth first, meets them. A chain has its own
-    order.
-    """
-    graph = getattr(model, "graph", None)
-    if graph is None or hasattr(model, "_chain"):
-        return list(model.layers) or list(model.children().values())
-    known = set(map(id, graph.input_symbols))
-    met, finished = {}, {}  # layer -> when it was first met; id(node) -> node, inputs before what depends on them
-    stack = [(s.node, None) for s in reversed(graph.output_symbols) if not _cut(s, known)]
-    while stack:
-        node, parents = stack.pop()
-        if parents is None:
-            if id(node) in finished:
-                continue
-            met.setdefault(node.layer, len(met))
-            parents = iter(_parents(node))
-        for symbol in parents:
-            if id(symbol.node) not in finished and not _cut(symbol, known):
-                stack += [(node, parents), (symbol.node, None)]
-                break
-        else:
-            finished[id(node)] = node
-    depths, layer_depths = {}, {}
-    for node in reversed(finished.values()):
-        depth = max(depths.get(id(node), 0), layer_depths.get(node.layer, 0))
-        depths[id(node)] = layer_depths[node.layer] = depth
-        for symbol in _parents(node):
-            if id(symbol.node) in finished:
-                depths[id(symbol.node)] = max(depths.get(id(symbol.node), 0), depth + 1)
-    unused = [s.node.layer for s in graph.input_symbols if isinstance(s.node.layer, InputLayer)]
-    for layer in dict.fromkeys(unused):
-        if layer not in layer_depths:
-            layer_depths[layer], met[layer] = 0, -1
-    return sorted(layer_depths, key=lambda layer: (-layer_depths[layer], met[layer]))
-
-
-def _parents(node):
-    leaves = [] if isinstance(node.layer, InputLayer) else jax.tree.leaves(node_arguments(node))
-    return [leaf for leaf in leaves if isinstance(leaf, Symbol)]
-
-
-def _cut(symbol, known):
-    """Whether the graph begins at this symbol though another layer computed it."""
-    return id(symbol) in known and not isinstance(symbol.node.layer, InputLayer)
+    """Returns the layers inside a model, in Keras's order."""
+    return list(model.layers) or list(model.children().values())
 
 
 def inner_layers(layer):
