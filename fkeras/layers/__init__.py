@@ -1,8 +1,11 @@
 """Layers by Keras's names; see `fkeras.layers.base` for the contract they follow."""
 
 from fkeras.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
+from fkeras.layers.attention import AdditiveAttention, Attention, GroupQueryAttention, MultiHeadAttention
 from fkeras.layers.base import Context, Layer, Variable, Weight
 from fkeras.layers.base import layers as registry
+from fkeras.layers.cells import GRUCell, LSTMCell, SimpleRNNCell
+from fkeras.layers.conv_recurrent import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D, ConvLSTMCell
 from fkeras.layers.convolution import (
     Conv1D,
     Conv1DTranspose,
@@ -70,6 +73,7 @@ from fkeras.layers.pooling import (
     MaxPooling3D,
 )
 from fkeras.layers.preprocessing import CategoryEncoding, Discretization, Normalization, Rescaling
+from fkeras.layers.recurrent import GRU, LSTM, RNN, SimpleRNN, StackedRNNCells
 from fkeras.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from fkeras.layers.resizing import (
     Cropping1D,
@@ -82,19 +86,26 @@ from fkeras.layers.resizing import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from fkeras.layers.wrappers import Bidirectional, TimeDistributed, Wrapper
 from fkeras.settings import nearest
 
 __all__ = [
     "ELU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "Activation",
     "ActivityRegularization",
     "Add",
+    "AdditiveAttention",
     "AlphaDropout",
+    "Attention",
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",
     "AveragePooling3D",
     "BatchNormalization",
+    "Bidirectional",
     "CategoryEncoding",
     "Concatenate",
     "Context",
@@ -104,6 +115,10 @@ __all__ = [
     "Conv2DTranspose",
     "Conv3D",
     "Conv3DTranspose",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
+    "ConvLSTMCell",
     "Cropping1D",
     "Cropping2D",
     "Cropping3D",
@@ -116,6 +131,7 @@ __all__ = [
     "EinsumDense",
     "Embedding",
     "Flatten",
+    "GRUCell",
     "GaussianDropout",
     "GaussianNoise",
     "GetItem",
@@ -126,9 +142,11 @@ __all__ = [
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
     "GroupNormalization",
+    "GroupQueryAttention",
     "Identity",
     "Input",
     "InputLayer",
+    "LSTMCell",
     "Lambda",
     "Layer",
     "LayerNormalization",
@@ -139,6 +157,7 @@ __all__ = [
     "MaxPooling3D",
     "Maximum",
     "Minimum",
+    "MultiHeadAttention",
     "Multiply",
     "Normalization",
     "Operator",
@@ -151,18 +170,23 @@ __all__ = [
     "Reshape",
     "SeparableConv1D",
     "SeparableConv2D",
+    "SimpleRNN",
+    "SimpleRNNCell",
     "Softmax",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",
     "SpectralNormalization",
+    "StackedRNNCells",
     "Subtract",
+    "TimeDistributed",
     "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",
     "UpSampling3D",
     "Variable",
     "Weight",
+    "Wrapper",
     "ZeroPadding1D",
     "ZeroPadding2D",
     "ZeroPadding3D",
