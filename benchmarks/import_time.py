@@ -22,7 +22,7 @@ def main(runs=9):
     pairs = [(seconds("import jax"), seconds("import fkeras")) for _ in range(runs)]
     jax_time, both = (statistics.median(t) for t in zip(*pairs, strict=True))
     extra = statistics.median(b - a for a, b in pairs)
-    print(f"import jax {jax_time:.2f} s, import fkeras {both:.2f} s, difference {extra:.2f} s (medians of {runs} pairs)")
+    print(f"import jax {jax_time:.2f} s, import fkeras {both:.2f} s, difference {extra:.2f} s, medians of {runs} pairs")
     return extra
 
 
