@@ -165,12 +165,12 @@ class Program:
         return TrainState(tree.join(trained, frozen), state, opt, metrics, ts.key)
 
     def test_step(self, params, state, metrics, batch):
-        """Adds a batch to the metrics without training. Pure."""
-        y_pred, _, mask, inner = self.forward(params, state, batch, training=False)
+        """Adds a batch to the metrics without training: returns (metrics, state), the latter for stateful layers."""
+        y_pred, after, mask, inner = self.forward(params, state, batch, training=False)
         loss, parts = self.total_loss(params, batch, y_pred, mask, inner)
         if self.axis is not None:
             loss, parts = jax.lax.psum((loss, parts), self.axis)
-        return self.update_metrics(metrics, batch, y_pred, mask, loss, parts)
+        return self.update_metrics(metrics, batch, y_pred, mask, loss, parts), after
 
     # ---------------------------------------------------------------------- several steps per dispatch
 
@@ -183,9 +183,13 @@ class Program:
         return ts, self.logs(ts.metrics)
 
     def test_block(self, params, state, metrics, block, n):
-        """Adds the first `n` batches of `block` to the metrics."""
-        metrics = jax.lax.fori_loop(0, n, lambda i, m: self.test_step(params, state, m, _pick(block, i)), metrics)
-        return metrics, self.logs(metrics)
+        """Adds the first `n` batches of `block` to the metrics; returns (metrics, state, logs)."""
+
+        def step(i, carry):
+            return self.test_step(params, carry[1], carry[0], _pick(block, i))
+
+        metrics, state = jax.lax.fori_loop(0, n, step, (metrics, state))
+        return metrics, state, self.logs(metrics)
 
 
 class OwnSteps(Program):
@@ -208,7 +212,8 @@ class OwnSteps(Program):
 
     def test_step(self, params, state, metrics, batch):
         """Adds the logs of the model's own step for one batch."""
-        return self._add(metrics, self.model.test_step(TrainState(params, state, None, None, None), batch), batch)
+        logs = self.model.test_step(TrainState(params, state, None, None, None), batch)
+        return self._add(metrics, logs, batch), state
 
     def init_metrics(self, ts, batch, training):
         """Returns an empty mean for each log."""

@@ -380,7 +380,9 @@ class Trainer:
             callbacks.on_test_batch_begin(step)
             params, state = self.gather()
             with self._eager():
-                metrics, logs = run(params, state, metrics, self._arrange(block, pace.pads), n)
+                metrics, state, logs = run(params, state, metrics, self._arrange(block, pace.pads), n)
+            if self._is_stateful():
+                self.scatter(params, state)
             step += n
             pace.dispatched(next(iter(logs.values())), n)
             callbacks.on_test_batch_end(step - 1, logs)
@@ -418,13 +420,15 @@ class Trainer:
             block = got[0]
             callbacks.on_predict_batch_begin(step)
             with self._eager():
-                out = run(params, state, self._input_tree([a[0] for a in block["x"]]), block["rows"][0])
+                out, state = run(params, state, self._input_tree([a[0] for a in block["x"]]), block["rows"][0])
             waiting.append((out, int(block["rows"].sum())))
             if len(waiting) > IN_FLIGHT:
                 done.append(_fetch(*waiting.popleft()))
             callbacks.on_predict_batch_end(step, {"outputs": out})
             step += 1
         done += [_fetch(*w) for w in waiting]
+        if self._is_stateful():
+            self.scatter(params, state)
         callbacks.on_predict_end()
         if not done:
             raise ValueError(f"{self.label}: predict got no batch: the data are empty or used up.")
@@ -455,7 +459,7 @@ class Trainer:
         block, n = source.reader().read(1, 1)
         with self._eager():
             metrics = self._empty_metrics(program, source, False)
-            _, logs = run(*self.gather(), metrics, self._arrange(block, False), n)
+            _, _, logs = run(*self.gather(), metrics, self._arrange(block, False), n)
         return self._result(_floats(logs), return_dict)
 
     def predict_on_batch(self, x):
@@ -465,7 +469,10 @@ class Trainer:
         _, run = self._program("predict", None)
         block, _ = source.reader().read(1, 1)
         with self._eager():
-            out = run(*self.gather(), self._input_tree([a[0] for a in block["x"]]), block["rows"][0])
+            params, state = self.gather()
+            out, state = run(params, state, self._input_tree([a[0] for a in block["x"]]), block["rows"][0])
+        if self._is_stateful():
+            self.scatter(params, state)
         return _fetch(out, len(block["rows"][0]))
 
     def _result(self, logs, return_dict):
@@ -477,6 +484,10 @@ class Trainer:
         return values[0] if len(values) == 1 else values
 
     # ----------------------------------------------------------------------------------- arrangement
+
+    def _is_stateful(self):
+        """True if a layer keeps its state from batch to batch in inference too, as a stateful LSTM does."""
+        return any(getattr(layer, "stateful", False) for layer in self.own_and_inner())
 
     def _ready(self, source, what):
         """Builds the model for the data, and looks at both together: bad data stop here, at the door."""
@@ -552,8 +563,8 @@ def _predictor(model):
     def predict(params, state, x, rows):
         from fkeras.layers.base import Context
 
-        y, _, _ = model.apply_masked(params, state, x, Context(rows=rows))
-        return y
+        y, state, _ = model.apply_masked(params, state, x, Context(rows=rows))
+        return y, state
 
     return predict
 

@@ -94,6 +94,15 @@ def test_layers_and_weights_come_in_keras_order(keras):
     np.testing.assert_allclose(ours(X), theirs(X), rtol=1e-5, atol=1e-6)
 
 
+def test_stateful_layers_go_on_from_batch_to_batch():
+    model = Sequential([Input(batch_shape=(4, 3, 2)), layers.LSTM(5, stateful=True)])
+    x = np.random.default_rng(0).normal(size=(4, 3, 2)).astype("float32")
+    first, second = (model.predict(x, batch_size=4, verbose=0) for _ in range(2))
+    assert np.abs(first - second).max() > 1e-3
+    model.layers[0].reset_states()
+    np.testing.assert_allclose(model.predict(x, batch_size=4, verbose=0), first, rtol=1e-6)
+
+
 def test_jax_functions_through_lambda():
     x = Input((6,))
     made = Model(x, Lambda(lambda v: jnp.sort(v, axis=-1))(x))
@@ -205,11 +214,38 @@ def wide_and_deep():
     return Model([wide, deep], Dense(1)(Concatenate()([wide, h]))), [X, X], X[:, :1]
 
 
-ARCHITECTURES = [resnet, unet, inception, siamese, multi_task, wide_and_deep]
+SEQUENCES = np.random.default_rng(1).integers(1, 9, (32, 5)).astype("int32")
+
+
+def seq2seq():
+    source, target = Input((5,), dtype="int32", name="source"), Input((5,), dtype="int32", name="target")
+    _, h, c = layers.LSTM(8, return_state=True)(layers.Embedding(10, 4)(source))
+    decoded = layers.LSTM(8, return_sequences=True)(layers.Embedding(10, 4)(target), initial_state=[h, c])
+    shifted = np.concatenate([np.zeros((32, 1), "int32"), SEQUENCES[:, ::-1][:, :-1]], axis=1)
+    return Model([source, target], Dense(10, activation="softmax")(decoded)), [SEQUENCES, shifted], SEQUENCES[:, ::-1]
+
+
+def transformer():
+    def block(h, memory=None):
+        attended = layers.MultiHeadAttention(2, 4)(h, h if memory is None else memory)
+        h = layers.LayerNormalization()(Add()([h, attended]))
+        return layers.LayerNormalization()(Add()([h, Dense(8)(Dense(16, activation="relu")(h))]))
+
+    source, target = Input((5,), dtype="int32", name="source"), Input((5,), dtype="int32", name="target")
+    encoded = block(layers.Embedding(10, 8)(source))
+    h = layers.Embedding(10, 8)(target)
+    h = Add()([h, layers.MultiHeadAttention(2, 4)(h, h, use_causal_mask=True)])
+    shifted = np.concatenate([np.zeros((32, 1), "int32"), SEQUENCES[:, :-1]], axis=1)
+    out = Dense(10, activation="softmax")(block(h, encoded))
+    return Model([source, target], out), [SEQUENCES, shifted], SEQUENCES
+
+
+ARCHITECTURES = [resnet, unet, inception, siamese, multi_task, wide_and_deep, seq2seq, transformer]
 LOSSES = {
     "resnet": "sparse_categorical_crossentropy", "unet": "binary_crossentropy",
     "inception": "sparse_categorical_crossentropy", "siamese": "binary_crossentropy",
     "multi_task": ["sparse_categorical_crossentropy", "binary_crossentropy"], "wide_and_deep": "mse",
+    "seq2seq": "sparse_categorical_crossentropy", "transformer": "sparse_categorical_crossentropy",
 }  # fmt: skip
 
 
