@@ -12,7 +12,7 @@ from fkeras import Input, Model
 from fkeras.layers import Add, Dense, Dropout, Embedding, Layer, LayerNormalization, Weight
 from fkeras.layers.attention import MultiHeadAttention
 
-TEXT = pathlib.Path(__file__).parent / "data" / "coriolanus.txt"
+TEXT = pathlib.Path(__file__).parent / "data" / "sonnets.txt"
 
 
 class Positions(Layer):
@@ -64,7 +64,7 @@ def sample(model, prompt, count, temperature=0.7, seed=0):
     return np.concatenate([np.asarray(prompt), np.asarray(drawn)])
 
 
-def main(steps=1500, length=64, batch=32, epochs=10, letters_out=400, **sizes):
+def main(steps=600, length=64, batch=32, epochs=10, letters_out=400, **sizes):
     fkeras.utils.set_random_seed(0)
     text = TEXT.read_text()
     alphabet = sorted(set(text))
@@ -83,7 +83,7 @@ def main(steps=1500, length=64, batch=32, epochs=10, letters_out=400, **sizes):
     print(f"{model.count_params():,} numbers learn {len(text):,} letters; guessing costs {np.log(len(alphabet)):.2f}")
     history = model.fit(*train, batch_size=batch, epochs=epochs, validation_data=unseen, verbose=2)
 
-    prompt = np.array([alphabet.index(c) for c in "MENENIUS:\n"], "int32")
+    prompt = np.array([alphabet.index(c) for c in "When I "], "int32")
     written = "".join(alphabet[i] for i in sample(model, prompt, letters_out))
     print(written)
     return history.history, written
@@ -91,7 +91,7 @@ def main(steps=1500, length=64, batch=32, epochs=10, letters_out=400, **sizes):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=1500, help="training steps in all")
+    parser.add_argument("--steps", type=int, default=600, help="training steps in all")
     parser.add_argument("--length", type=int, default=64, help="letters the model looks back on")
     options = parser.parse_args()
     main(options.steps, options.length)

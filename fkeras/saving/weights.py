@@ -18,11 +18,11 @@ from fkeras.settings import snake_case
 OLD = "_layer_checkpoint_dependencies"
 
 # Where Keras keeps the layers that a layer here keeps under another key.
-_HEADS = {k: f"{k}_dense" for k in ("query", "key", "value", "gate")} | {"attention_output": "output_dense"}
+_HEADS = {k: f"{k}_dense" for k in ("query", "key", "value")} | {"attention_output": "output_dense"}
 _KERAS_CLASSES = {"Model": "Functional", "GroupQueryAttention": "GroupedQueryAttention"}
 _INNER = {
-    "MultiHeadAttention": _HEADS,
-    "GroupQueryAttention": {k: f"_{v}" for k, v in _HEADS.items()},
+    "MultiHeadAttention": {**_HEADS, "gate": "_gate_dense"},
+    "GroupQueryAttention": {k: f"_{v}" for k, v in {**_HEADS, "gate": "gate_dense"}.items()},
     "Bidirectional": {"forward": "forward_layer", "backward": "backward_layer"},
 }
 

@@ -5,8 +5,12 @@ import pathlib
 
 
 def layer_rows(several_inputs=False):
-    """Returns the rows of all files layers_*.py here; also those of layers that take a list, if asked."""
+    """Returns the rows of all files layers_*.py here; those of layers that take several inputs only if asked."""
     files = sorted(pathlib.Path(__file__).parent.glob("layers_*.py"))
     modules = [importlib.import_module(f"{__name__}.{f.stem}") for f in files]
-    rows = [row for m in modules for row in m.ROWS]
-    return rows + [row for m in modules for row in getattr(m, "MERGE_ROWS", [])] if several_inputs else rows
+    rows = [row for m in modules for row in [*m.ROWS, *getattr(m, "MERGE_ROWS", [])]]
+    return [row for row in rows if several_inputs or _takes_one(row)]
+
+
+def _takes_one(row):
+    return all(isinstance(size, int) for size in row.shape) and not getattr(row, "states", ())
