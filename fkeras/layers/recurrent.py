@@ -38,7 +38,7 @@ from fkeras.layers.cells import (
     first_shape,
     sizes_of,
 )
-from fkeras.settings import choice, deserialize, setting, snake_case
+from fkeras.settings import deserialize, setting, snake_case
 
 # ------------------------------------------------------------------------------------------ over time
 
@@ -207,12 +207,14 @@ def declare_cell(cell, shape):
     """Returns what any cell declares for a step's input of `shape`."""
     if not isinstance(cell, Layer):
         return {}
-    if custom.is_keras_style(cell) and any(not c.built for c in cell.children().values()):
-        # The inner layers' input shapes are found by tracing `call`, which takes the states too.
+    if not custom.is_keras_style(cell) or not cell.children():
+        return cell.declare(shape)
+    try:
+        return cell.declare(shape)
+    except TypeError:  # `build` left inner layers unbuilt: their shapes are found by tracing `call`, with the states
         states = jax.eval_shape(lambda: initial_states(cell, (shape[0] or 2, *shape[1:]), cell.dtype.compute_dtype))
         states = jax.tree.map(lambda s: (shape[0], *s.shape[1:]), states)
         return cell.declare({"args": [shape, states], "kwargs": {}})
-    return cell.declare(shape)
 
 
 def call_cell(cell, params, state, x, states, ctx):
@@ -493,6 +495,12 @@ class OwnCell(Recurrent):
         return {}
 
 
+def _use_cudnn(value):
+    if value not in ("auto", True, False):
+        raise ValueError(f"expected 'auto', True or False, got {value!r}.")
+    return value
+
+
 @layers.register
 class SimpleRNN(SimpleRNNSettings, OwnCell):
     """A fully connected recurrent network; the formula is `simple_rnn_step`'s.
@@ -542,7 +550,7 @@ class LSTM(LSTMSettings, OwnCell):
         Hochreiter & Schmidhuber, "Long Short-Term Memory", 1997; as Keras 3.
     """
 
-    use_cudnn: Any = setting(choice("auto", True, False), "auto", keyword=True, saved=False)
+    use_cudnn: Any = setting(_use_cudnn, "auto", keyword=True, saved=False)
     cell_class = LSTMCell
 
 
@@ -570,5 +578,5 @@ class GRU(GRUSettings, OwnCell):
         Cho et al., 2014, arXiv:1406.1078; as Keras 3.
     """
 
-    use_cudnn: Any = setting(choice("auto", True, False), "auto", keyword=True, saved=False)
+    use_cudnn: Any = setting(_use_cudnn, "auto", keyword=True, saved=False)
     cell_class = GRUCell

@@ -171,7 +171,7 @@ class Bidirectional(Layer):
     """
 
     layer: Any = setting(_layer)
-    merge_mode: Any = setting(choice("concat", "sum", "mul", "ave", None), "concat")
+    merge_mode: Any = setting(optional(choice("concat", "sum", "mul", "ave")), "concat")
     backward_layer: Any = setting(optional(_layer), None)
     casts = False
     supports_masking = True
