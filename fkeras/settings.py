@@ -493,9 +493,8 @@ def choice(*allowed):
     def convert(value):
         value = value.lower() if isinstance(value, str) else value
         if value not in allowed:
-            raise ValueError(
-                f"expected one of {', '.join(map(repr, allowed))}, got {value!r}.{nearest(value, allowed)}"
-            )
+            close = nearest(value, [a for a in allowed if isinstance(a, str)])
+            raise ValueError(f"expected one of {', '.join(map(repr, allowed))}, got {value!r}.{close}")
         return value
 
     return convert

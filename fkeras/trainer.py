@@ -133,11 +133,15 @@ class Trainer:
 
     @property
     def metrics_names(self):
-        """Names of what `evaluate` returns, in its order: the loss, losses per output, metrics by name (as Keras 3)."""
+        """Names of what `evaluate` returns, in its order: the loss, losses per output, metrics as compiled.
+
+        With several outputs the metrics are sorted by name, as Keras 3 lists them.
+        """
         names = ["loss"]
         for goals in list(self._goal_cache.values())[-1:] if self.compiled else []:
             names += [g.loss_name for g in goals if g.loss_name]
-            names += sorted(name for g in goals for name, _, _ in g.metrics)
+            metrics = [name for g in goals for name, _, _ in g.metrics]
+            names += metrics if len(goals) == 1 else sorted(metrics)
         return names
 
     @property

@@ -358,8 +358,7 @@ class Layer(Configured):
         key = rng.next_key() if training else None
         params, state = self.gather()
         y, state = self.apply(params, state, x, training=bool(training), key=key, mask=mask)
-        if training:
-            self.scatter(params, state)
+        self.scatter(params, state)  # running values, in inference those of stateful layers
         return y
 
     def pack(self, x, *args, **kwargs):
@@ -513,7 +512,8 @@ class Layer(Configured):
         for layer in self.own_and_inner():
             declared = layer._cell.declared if layer._cell is not None else {}
             for trained in (True, False):
-                found += [Variable(layer, n) for n, w in declared.items() if w.trainable is trained]
+                kept = (n for n, w in declared.items() if w.trainable is trained and getattr(w, "saved", True))
+                found += [Variable(layer, n) for n in kept]
         return found
 
     variables = weights

@@ -48,6 +48,9 @@ def declare(layer, shape):
 
 def _call_build(scratch, shape):
     parameters = list(inspect.signature(type(scratch)._build).parameters)[1:]
+    if isinstance(shape, dict) and set(shape) == {"args", "kwargs"}:  # `build` is told the arguments' shapes
+        args = unpack(shape)[0]
+        shape = args if len(parameters) > 1 else args[0]
     if len(parameters) > 1 and isinstance(shape, (list, tuple)) and shape and isinstance(shape[0], tuple):
         scratch._build(*shape)
     else:
