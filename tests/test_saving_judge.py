@@ -113,7 +113,7 @@ def test_frozen_inner_layers_come_in_the_order_of_keras(keras, tmp_path):
 
 def row_models(keras, row):
     ints = "int32" if row.ints is not None else None
-    ours = Sequential([Input(row.shape[1:], dtype=ints), L.registry.lookup(row.kind)(**row.kwargs)])
+    ours = Sequential([Input(row.shape[1:], dtype=ints), row.build()[0]])
     theirs = keras.Sequential([keras.Input(row.shape[1:], dtype=ints), row.twin(keras)])
     return ours, theirs
 
