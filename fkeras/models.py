@@ -314,7 +314,10 @@ class Sequential(Model):
         return self.graph is not None
 
     def add(self, layer, rebuild=True):
-        """Adds a layer at the end; one that cannot fit behind the others is refused here."""
+        """Adds a layer at the end; one that cannot fit behind the others is refused here.
+
+        `rebuild` is Keras's; adding costs the same with and without.
+        """
         if isinstance(layer, Symbol):
             layer = layer.node.layer
         if isinstance(layer, InputLayer):
@@ -474,5 +477,35 @@ def model_from_json(json_string, custom_objects=None):
 
 
 def clone_model(model, input_tensors=None, clone_function=None):
-    """Returns a model of the same architecture with weights drawn anew."""
-    return type(model).from_config(model.get_config())
+    """Returns a model of the same architecture with weights drawn anew.
+
+    Args:
+        input_tensors: Symbols for the clone to begin with, in the order of the model's inputs.
+        clone_function: Function layer -> its copy; by default a layer of the same config.
+
+    Example:
+        >>> small = clone_model(model, clone_function=lambda layer: type(layer).from_config(layer.get_config()))
+    """
+    copy = clone_function or (lambda layer: type(layer).from_config(layer.get_config()))
+    if model.graph is None:
+        if input_tensors is not None or (clone_function is not None and not isinstance(model, Sequential)):
+            raise ValueError(f"{model.label}: only models whose graph is known can be cloned layer by layer.")
+        return type(model).from_config(model.get_config()) if clone_function is None else Sequential(map(copy, model))
+    given = jax.tree.leaves(input_tensors)
+    begin = given or [
+        InputLayer(batch_shape=s.shape, dtype=str(s.dtype), name=s.node.layer.name).output
+        for s in model.graph.input_symbols
+    ]
+    copies = {id(layer): copy(layer) for layer in model.layers if not isinstance(layer, InputLayer)}
+    if isinstance(model, Sequential):
+        return Sequential([*begin, *copies.values()], name=model.name)
+    values = dict(zip(map(id, model.graph.input_symbols), begin, strict=True))
+
+    def swapped(tree):
+        return jax.tree.map(lambda leaf: values.get(id(leaf), leaf), tree)
+
+    for node in model.graph.nodes:
+        if not isinstance(node.layer, InputLayer):
+            out = copies[id(node.layer)]._connect(swapped(node.inputs), node.training, swapped(node.mask))
+            values |= zip(map(id, jax.tree.leaves(node.outputs)), jax.tree.leaves(out), strict=True)
+    return type(model)(swapped(model.graph.inputs), swapped(model.graph.outputs), name=model.name)

@@ -61,7 +61,7 @@ class Trainer:
             run_eagerly: Run step by step without compiling, for debugging.
             steps_per_execution: Steps per dispatch; None chooses by the measured time of a step.
             jit_compile: False runs eagerly too.
-            auto_scale_loss: Scales the loss for float16 policies.
+            auto_scale_loss: A model of the policy "mixed_float16" gets a `LossScaleOptimizer` around its optimizer.
         """
         if looks_like_metrics(loss_weights) and not looks_like_metrics(metrics):
             # Keras 2 and habit write compile(optimizer, loss, metrics); Keras 3 has loss_weights there.
@@ -75,6 +75,9 @@ class Trainer:
                 spread(value, self.output_names, name, False)
         old = self.optimizer
         self.optimizer = optim.get(optimizer)
+        scaled = isinstance(self.optimizer, optim.LossScaleOptimizer)
+        if auto_scale_loss and self.dtype.name == "mixed_float16" and not scaled:
+            self.optimizer = optim.LossScaleOptimizer(self.optimizer)
         if not isinstance(self.optimizer, optim.Optimizer):
             raise TypeError(
                 f"compile(optimizer={optimizer!r}): expected a name such as 'adam' or an object of fkeras.optimizers."
@@ -88,8 +91,6 @@ class Trainer:
             "weighted_metrics": resolve_metrics(weighted_metrics, "weighted_metrics"),
             "run_eagerly": bool(run_eagerly) or jit_compile is False,
             "steps_per_execution": steps_per_execution,
-            "jit_compile": jit_compile,
-            "auto_scale_loss": auto_scale_loss,
         }
         self._compile_arguments = {
             "optimizer": self.optimizer,

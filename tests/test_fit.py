@@ -37,6 +37,11 @@ class Batches(fkeras.utils.PyDataset):
         return X[i * 16 : (i + 1) * 16], Y[i * 16 : (i + 1) * 16]
 
 
+class ReadAhead(Batches):
+    def __init__(self):
+        super().__init__(workers=3, max_queue_size=2)
+
+
 class Rereadable:
     """An iterable without a length, as a tf.data data set."""
 
@@ -70,6 +75,7 @@ FORMS = {
     "dict": lambda path: ({"dense_input": X}, Y),
     "memory maps": lambda path: (_memmap(path, "x", X), _memmap(path, "y", Y)),
     "PyDataset": lambda path: (Batches(), None),
+    "PyDataset read ahead": lambda path: (ReadAhead(), None),
     "generator": lambda path: (iter(Rereadable()), None),
     "iterable": lambda path: (Rereadable(), None),
     "list of batches": lambda path: (list(Rereadable()), None),
@@ -211,6 +217,18 @@ def test_functions_are_losses_and_metrics():
     np.testing.assert_allclose(runs[0][0], runs[1][0], rtol=1e-5)
     for a, b in zip(runs[0][1], runs[1][1], strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_half_precision_models_scale_their_loss():
+    x = fkeras.Input((5,))
+    y = layers.Dense(2, dtype="mixed_float16")(x)
+    made = fkeras.Model(x, y, dtype="mixed_float16")
+    made.compile("sgd", "mse")
+    assert isinstance(made.optimizer, fkeras.optimizers.LossScaleOptimizer)
+    losses = made.fit(X, Y, epochs=3, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    made.compile("sgd", "mse", auto_scale_loss=False)
+    assert isinstance(made.optimizer, fkeras.optimizers.SGD)
 
 
 def test_frozen_layers_stay_as_they_are():

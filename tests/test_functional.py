@@ -115,6 +115,15 @@ def test_clone_model_has_the_architecture_and_weights_of_its_own():
     clone = fkeras.models.clone_model(model)
     assert clone.get_config() == model.get_config()
     assert (clone.get_weights()[0] != model.get_weights()[0]).any()
+    wide = Input((6,), name="wide")
+
+    def halved(layer):
+        return type(layer).from_config({**layer.get_config(), "units": layer.units // 2})
+
+    other = fkeras.models.clone_model(model, wide, halved)
+    assert other.output_shape == (None, 1) and other.input_names == ["wide"]
+    chain = Sequential([Dense(4, input_shape=(6,)), Dense(2)])
+    assert fkeras.models.clone_model(chain, clone_function=halved).output_shape == (None, 1)
 
 
 def test_transfer_learning_by_freezing_and_cutting():

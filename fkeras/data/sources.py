@@ -4,8 +4,12 @@ A source hands out *blocks*: up to K batches of B rows in arrays [K, B, ...], al
 the data. The ragged last batch is filled up with copies of real rows, and `rows` says which rows are real.
 """
 
+import collections
 import collections.abc
 import math
+import multiprocessing
+import operator
+from concurrent import futures
 
 import numpy as np
 
@@ -18,7 +22,10 @@ BLOCK_STEPS = 1024  # batches in a block at most
 class PyDataset:
     """Base of data sets of one's own: `__len__` batches, `__getitem__(i)` -> (x, y) or (x, y, sample_weight).
 
-    Args: as Keras 3; `workers`, `use_multiprocessing` and `max_queue_size` describe how Keras would read ahead.
+    Args:
+        workers: With more than one, so many threads read batches ahead.
+        use_multiprocessing: Processes instead of threads read ahead; the data set has to be picklable.
+        max_queue_size: Batches that may wait, read ahead.
 
     Example:
         >>> class Squares(PyDataset):
@@ -274,6 +281,8 @@ class BatchSource(Source):
             begin = getattr(self.data, "on_epoch_begin", None)
             if begin:
                 begin()
+            if getattr(self.data, "workers", 1) > 1 or getattr(self.data, "use_multiprocessing", False):
+                return _read_ahead(self.data, self.steps)
             return (self.data[i] for i in range(self.steps))
         return iter(self.data)
 
@@ -319,6 +328,22 @@ class BatchSource(Source):
             self.data.on_epoch_end()
         if not self.is_iterator and self.given_steps is None:
             self.iterator = None
+
+
+def _read_ahead(data, steps):
+    """Yields the batches of a `PyDataset` in order, while its workers read those that follow."""
+    if data.use_multiprocessing:  # spawned, not forked: a fork of a process that runs JAX may hang
+        pool = futures.ProcessPoolExecutor(data.workers, multiprocessing.get_context("spawn"))
+    else:
+        pool = futures.ThreadPoolExecutor(data.workers)
+    with pool:
+        waiting = collections.deque()
+        for i in range(steps):
+            waiting.append(pool.submit(operator.getitem, data, i))
+            if len(waiting) >= max(data.max_queue_size, 1):
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def host_array(a):
