@@ -49,6 +49,13 @@ class Rereadable:
         return ((X[i : i + 16], Y[i : i + 16]) for i in range(0, 50, 16))
 
 
+class _Lists:
+    """Gives its batches as lists, as a torch DataLoader."""
+
+    def __iter__(self):
+        return (list(batch) for batch in Rereadable())
+
+
 def _frames():
     import pandas
 
@@ -78,6 +85,7 @@ FORMS = {
     "PyDataset read ahead": lambda path: (ReadAhead(), None),
     "generator": lambda path: (iter(Rereadable()), None),
     "iterable": lambda path: (Rereadable(), None),
+    "batches as lists": lambda path: (_Lists(), None),
     "list of batches": lambda path: (list(Rereadable()), None),
 }
 
@@ -92,6 +100,8 @@ def test_every_form_of_data_trains_the_same(form, trained, tmp_path):
     np.testing.assert_allclose(history["loss"], trained[0], rtol=1e-6)
     for a, b in zip(made.get_weights(), trained[1], strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    if form not in ("generator", "list of batches"):  # the one is used up, the other would be an array
+        assert made.predict(FORMS[form](tmp_path)[0], verbose=0).shape == (50, 2)
 
 
 def test_h5_data_sets_are_streamed(trained, tmp_path):

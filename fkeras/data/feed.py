@@ -113,7 +113,7 @@ def _frame(a):
 def arrange_batch(model, batch, targets=True):
     """Returns `Columns` of one batch as an iterable gave it: x, (x,), (x, y) or (x, y, sample_weight)."""
     parts = batch if isinstance(batch, tuple) else (batch,)
-    if isinstance(batch, list) and len(batch) in (2, 3) and len(model.input_names or "1") == 1 and targets:
+    if isinstance(batch, list) and len(batch) in (2, 3) and len(model.input_names or "1") == 1:
         parts = tuple(batch)  # a torch DataLoader gives lists
     if not 1 <= len(parts) <= 3:
         raise ValueError(f"A batch is x, (x, y) or (x, y, sample_weight); got a tuple of {len(parts)}.")
