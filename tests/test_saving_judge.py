@@ -13,7 +13,7 @@ import pytest
 from fkeras import layers as L
 from fkeras import optim, saving
 from fkeras.models import Input, Model, Sequential
-from fkeras.saving import order
+from fkeras.saving import files, order
 from tests import catalog
 from tests.test_saving import MODELS, OPTIMIZERS, Computed, filled, inputs, nested, outputs, random
 
@@ -287,6 +287,15 @@ def test_json_of_keras_compiles_what_keras_compiled(keras):
 
 
 # ---------------------------------------------------------------------------------- compile settings, training
+
+
+def test_an_archive_whose_hdf5_file_lies_at_a_user_blocks_offset_is_an_archive(tmp_path):
+    """HDF5 searches its signature at bytes 0, 512, 1024, ..., where the file inside a .keras archive may lie."""
+    import h5py
+
+    path = tmp_path / "m.keras"
+    path.write_bytes(b"PK\x03\x04".ljust(512, b"0") + b"\x89HDF\r\n\x1a\n".ljust(512, b"0"))
+    assert h5py.is_hdf5(path) and not files.is_hdf5(path)
 
 
 def test_we_go_on_training_where_keras_stopped(keras, tmp_path):

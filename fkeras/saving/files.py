@@ -104,10 +104,15 @@ def put_array(group, name, array):
 
 
 def is_hdf5(filepath):
-    """Whether the file begins as HDF5 files do (a user block may come first)."""
+    """Whether the file begins as HDF5 files do (a user block may come first, but not the beginning of a zip).
+
+    A .keras archive holds an HDF5 file; where that happens to lie at byte 512, 1024, ... HDF5 takes all before it for a
+    user block.
+    """
     import h5py
 
-    return h5py.is_hdf5(filepath)
+    with open(filepath, "rb") as file:
+        return file.read(2) != b"PK" and h5py.is_hdf5(filepath)
 
 
 @contextlib.contextmanager
@@ -126,7 +131,7 @@ def reading(filepath):
         raise FileNotFoundError(f"There is no file {filepath!r}.")
     if os.path.isdir(filepath):
         raise IsADirectoryError(f"Cannot read {filepath!r}: expected an HDF5 file, it is a folder.")
-    if not h5py.is_hdf5(filepath):
+    if not is_hdf5(filepath):
         raise OSError(f"Cannot read {filepath!r}: it is not an HDF5 file, or it was cut off at its beginning.")
     try:
         file = h5py.File(filepath, "r")
