@@ -7,9 +7,7 @@ the data. The ragged last batch is filled up with copies of real rows, and `rows
 import collections
 import collections.abc
 import math
-import multiprocessing
 import operator
-from concurrent import futures
 
 import numpy as np
 
@@ -332,6 +330,9 @@ class BatchSource(Source):
 
 def _read_ahead(data, steps):
     """Yields the batches of a `PyDataset` in order, while its workers read those that follow."""
+    import multiprocessing  # here, so that `import fkeras` stays light
+    from concurrent import futures
+
     if data.use_multiprocessing:  # spawned, not forked: a fork of a process that runs JAX may hang
         pool = futures.ProcessPoolExecutor(data.workers, multiprocessing.get_context("spawn"))
     else:
