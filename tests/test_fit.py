@@ -287,7 +287,7 @@ def test_predict_on_several_outputs_keeps_their_form():
 
 def test_calling_the_model_computes_and_pure_apply_agrees():
     made = model()
-    np.testing.assert_allclose(made(X), made.predict(X, verbose=0), rtol=1e-5)
+    np.testing.assert_allclose(made(X), made.predict(X, verbose=0), rtol=1e-5, atol=1e-6)
     y, _ = jax.jit(made.apply)(made.params, made.state, X)
     np.testing.assert_allclose(y, made(X), rtol=1e-5, atol=1e-6)
     per_row = jax.vmap(lambda row: made.apply(made.params, {}, row[None])[0][0])(X)
