@@ -358,7 +358,7 @@ class Sequential(Model):
 
     def _changed(self):
         self._graph = self._cell = None
-        self._programs = None if self._compiled is None else {}
+        self._programs = None
         if self._compiled is not None:
             self._goal_cache = {}
 

@@ -18,6 +18,7 @@ from fkeras import optim, rng, tree
 from fkeras.data import feed, sources
 from fkeras.goals import looks_like_metrics, make_goals, resolve_losses, resolve_metrics, spread
 from fkeras.once import jit_once
+from fkeras.programs import CompileReport, Programs
 from fkeras.settings import named_arguments
 from fkeras.train import OwnSteps, Program, TrainState
 
@@ -103,7 +104,7 @@ class Trainer:
             "jit_compile": jit_compile,
         }
         self._seed = rng.next_seed()
-        self._programs, self._goal_cache = {}, {}
+        self._programs, self._goal_cache = Programs(), {}
 
     def _check_optimizer_fits(self):
         """An optimizer that already has slots of another model starts afresh here."""
@@ -177,25 +178,45 @@ class Trainer:
         return self._goal_cache[shapes]
 
     def _program(self, kind, goals, capacity=1):
-        """Returns the compiled function of `kind`: "train", "test" or "predict"."""
-        trained = frozenset(self.trained_paths())
-        flags = tuple(layer.trainable for layer in self.own_and_inner())
-        about = (kind, id(goals), flags, capacity, getattr(self.optimizer, "revision", 0))
+        """Returns (program, compiled function) of `kind`: "train", "test" or "predict"."""
         if self._programs is None:
-            self._programs = {}
-        if about not in self._programs:
-            own = {"train": self.train_step, "test": self.test_step, "predict": None}[kind] is not None
-            program = (OwnSteps if own else Program)(self, self.optimizer, goals or [], trained)
-            if kind == "train":
-                function, donate = program.train_block, (0,)
-            elif kind == "test":
-                function, donate = program.test_block, (2,)
-            else:
-                function, donate = _predictor(self), ()
-            if not (self._compiled and self._compiled["run_eagerly"]):
-                function = jax.jit(function, donate_argnums=donate)
-            self._programs[about] = (program, function)
-        return self._programs[about]
+            self._programs = Programs()
+        facts = {
+            "kind": kind,
+            "losses or metrics": id(goals),
+            "trainable layers": tuple(layer.trainable for layer in self.own_and_inner()),
+            "steps per dispatch": capacity,
+            "optimizer settings": getattr(self.optimizer, "revision", 0),
+        }
+        return self._programs.get(facts, lambda: self._make_program(kind, goals))
+
+    def _make_program(self, kind, goals):
+        own = {"train": self.train_step, "test": self.test_step, "predict": None}[kind] is not None
+        make = OwnSteps if own else Program
+        program = make(self, self.optimizer, goals or [], frozenset(self.trained_paths()))
+        function, donate = {
+            "train": (program.train_block, (0,)),
+            "test": (program.test_block, (2,)),
+            "predict": (_predictor(self), ()),
+        }[kind]
+        if self._compiled and self._compiled["run_eagerly"]:
+            return program, function
+        return program, jax.jit(function, donate_argnums=donate)
+
+    def compile_report(self):
+        """Returns which programs were compiled since `compile`, when and why, how long it took and what each costs.
+
+        Returns:
+            `CompileReport`: a list of `Compiled` (kind, why, at, seconds, flops, peak_bytes) that prints as a table.
+
+        Example:
+            >>> model = fkeras.Sequential([fkeras.layers.Dense(1, input_shape=(2,))])
+            >>> model.compile("sgd", "mse")
+            >>> _ = model.fit(np.ones((8, 2)), np.ones((8, 1)), verbose=0)
+            >>> [(program.kind, program.why) for program in model.compile_report()]
+            [('train', 'the first of its kind')]
+        """
+        return CompileReport() if self._programs is None else self._programs.report()
 
     def _eager(self):
         return jax.disable_jit(bool(self._compiled and self._compiled["run_eagerly"]))
@@ -530,7 +551,8 @@ class Pace:
 
     def __init__(self, source, fixed=None, pads=True):
         columns, self.pads = source.peek(), pads
-        size = sum(a[:1].nbytes for a in columns.all()) * source.batch_size + source.batch_size
+        row = sum(a[:1].nbytes for a in [*columns.x, *(columns.y or [])])  # not weights: they come and go
+        size = row * source.batch_size
         self.capacity = fixed or int(min(max(sources.BLOCK_BYTES // max(size, 1), 1), sources.BLOCK_STEPS))
         self.fixed = fixed
         self.steps = fixed or 1

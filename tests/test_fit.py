@@ -144,8 +144,22 @@ def test_one_program_serves_all_sizes():
         made.optimizer.learning_rate = 0.01 / rows
         made.evaluate(X[:rows], Y[:rows], verbose=0)
         made.predict(X[:rows], verbose=0)
-    compiled = [function._cache_size() for _, function in made._programs.values()]
-    assert len(compiled) == 3 and compiled == [1, 1, 1]
+    report = made.compile_report()
+    assert [program.kind for program in report] == ["train", "test", "predict"], report
+    assert all(program.seconds > 0 and program.flops > 0 and program.peak_bytes > 0 for program in report)
+    assert "3 programs" in str(report)
+
+
+def test_compile_report_says_what_was_new():
+    made = model()
+    made.fit(X, Y, verbose=0)
+    made.layers[0].trainable = False
+    made.fit(X, Y, batch_size=16, verbose=0)
+    first, second = made.compile_report()
+    assert first.why == "the first of its kind"
+    assert (
+        "other trainable layers" in second.why and "block/x: float32[1024, 32, 5] -> float32[1024, 16, 5]" in second.why
+    )
 
 
 def test_same_seed_same_run():

@@ -1,0 +1,138 @@
+"""The compiled programs of a model: each compiled once, and written down when, why and at what cost."""
+
+import datetime
+import inspect
+import time
+from typing import Any, NamedTuple
+
+import jax
+
+from fkeras.cache import use_cache
+
+
+class Compiled(NamedTuple):
+    """One compiled program, as `Model.compile_report` lists it.
+
+    kind: "train", "test" or "predict". why: What was new. at: Date and time. seconds: Tracing and compiling.
+    flops: Of one step, as XLA counts them; None where it does not. peak_bytes: Arguments, results and scratch together.
+    """
+
+    kind: str
+    why: str
+    at: datetime.datetime
+    seconds: float
+    flops: float | None
+    peak_bytes: int | None
+
+
+class CompileReport(list):
+    """A list of `Compiled`, printed as a table."""
+
+    def __str__(self):
+        if not self:
+            return "No program was compiled yet."
+        lines = [f"{'program':8} {'compiled at':12} {'seconds':>8} {'GFLOP/step':>11} {'peak MiB':>9}  why"]
+        for c in self:
+            flops = "?" if c.flops is None else f"{c.flops / 1e9:.4g}"
+            peak = "?" if c.peak_bytes is None else f"{c.peak_bytes / 2**20:.1f}"
+            lines.append(f"{c.kind:8} {c.at:%H:%M:%S}     {c.seconds:8.2f} {flops:>11} {peak:>9}  {c.why}")
+        total = sum(c.seconds for c in self)
+        return "\n".join([*lines, f"{len(self)} programs, {total:.2f} s"])
+
+    __repr__ = __str__
+
+
+class Programs:
+    """What a model compiled, by what it depends on.
+
+    Programs are asked for with facts {word: value}; one with the same facts is made once. Each is compiled for the
+    shapes it is called on, and the report says which facts or shapes were new.
+    """
+
+    def __init__(self):
+        self.made = {}
+        self.log = []
+
+    def get(self, facts, make):
+        """Returns what `make()` returned for these facts: (whatever it likes, function)."""
+        key = tuple(facts.values())
+        if key not in self.made:
+            thing, function = make()
+            if hasattr(function, "lower"):
+                function = _Observed(function, facts, self.log)
+            self.made[key] = thing, function
+        return self.made[key]
+
+    def report(self):
+        """Returns the `CompileReport` so far."""
+        return CompileReport(_measured(entry) for entry in self.log)
+
+
+class _Entry(NamedTuple):
+    facts: dict
+    shapes: dict
+    why: str
+    at: datetime.datetime
+    seconds: float
+    compiled: Any
+
+
+class _Observed:
+    """A jitted function that compiles ahead of its first call on new shapes, and notes it."""
+
+    def __init__(self, function, facts, log):
+        self.function, self.facts, self.log = function, facts, log
+        self.compiled = {}
+
+    def __call__(self, *args):
+        leaves, structure = jax.tree.flatten(args)
+        about = structure, tuple((a.shape, a.dtype) if hasattr(a, "shape") else type(a) for a in leaves)
+        if about not in self.compiled:
+            self.compiled[about] = self._compile(args)
+        return self.compiled[about](*args)
+
+    def _compile(self, args):
+        use_cache()
+        at, start = datetime.datetime.now(), time.perf_counter()
+        compiled = self.function.lower(*args).compile()
+        shapes = _shapes(dict(zip(inspect.signature(self.function).parameters, args, strict=True)))
+        seconds = time.perf_counter() - start
+        self.log.append(_Entry(self.facts, shapes, self._why(shapes), at, seconds, compiled))
+        return compiled
+
+    def _why(self, shapes):
+        """Says what sets this program apart from the last one of its kind."""
+        kind = self.facts["kind"]
+        before = [entry for entry in self.log if entry.facts["kind"] == kind]
+        if not before:
+            return "the first of its kind"
+        last = before[-1]
+        facts = [f"other {word}" for word, value in self.facts.items() if value != last.facts.get(word)]
+        changed = [
+            f"{place}: {last.shapes.get(place, 'nothing')} -> {shapes.get(place, 'nothing')}"
+            for place in {**last.shapes, **shapes}
+            if last.shapes.get(place) != shapes.get(place)
+        ]
+        more = [f"and {len(changed) - 2} more"] if len(changed) > 3 else []
+        return "; ".join([*facts, *changed[: 2 if more else 3], *more]) or "compiled again"
+
+
+def _shapes(arguments):
+    """Returns {place: "float32[32, 4]"} of the arrays among the arguments, the model's inputs first."""
+    leaves = [(p, a) for p, a in jax.tree_util.tree_flatten_with_path(arguments)[0] if hasattr(a, "shape")]
+    found = {"/".join(str(getattr(k, "key", getattr(k, "idx", k))) for k in p): a for p, a in leaves}
+    places = sorted(found, key=lambda place: "/x" not in place)
+    return {place: f"{found[place].dtype}{list(found[place].shape)}" for place in places}
+
+
+def _measured(entry):
+    flops = peak = None
+    costs = entry.compiled.cost_analysis()
+    costs = costs[0] if isinstance(costs, (list, tuple)) else costs  # JAX 0.4 gave one per device
+    if costs and "flops" in costs:
+        flops = float(costs["flops"])
+    memory = entry.compiled.memory_analysis()
+    if memory is not None:
+        kept = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
+        peak = int(kept + memory.temp_size_in_bytes)
+    return Compiled(entry.facts["kind"], entry.why, entry.at, entry.seconds, flops, peak)
