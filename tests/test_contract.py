@@ -191,6 +191,33 @@ def test_keras_style_layers_train_save_config_and_share_weights():
     np.testing.assert_allclose(twin(X), model.layers[0](X), rtol=1e-6)
 
 
+class Branching(fkeras.Model):
+    """Uses one layer in training only, and one never."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.first, self.drop, self.extra, self.unused = Dense(5), Dropout(0.5), Dense(5), Dense(7)
+        self._rest = {"head": [Dense(2)]}
+
+    def call(self, x, training=False):
+        x = self.first(x)
+        if training:
+            x = self.drop(self.extra(x))
+        return self._rest["head"][0](x)
+
+
+def test_layers_that_only_training_calls_are_declared_and_drawn():
+    model = Branching()
+    first = model(X)  # eager, unbuilt, a batch of a known size
+    assert first.shape == (6, 2) and np.abs(first).max() > 0
+    np.testing.assert_array_equal(model(X[:3]), first[:3])
+    assert model.extra.built and not model.unused.built and model.count_params() == 25 + 30 + 12
+    model.compile("sgd", "mse")
+    before = model.extra.get_weights()[0]
+    model.fit(X, X[:, :2], verbose=0)
+    assert (model.extra.get_weights()[0] != before).any()
+
+
 def test_a_pure_layer_in_six_lines_has_everything():
     layer = Scale(initializer="ones", name="s")
     assert layer.get_config()["initializer"]["class_name"] == "Ones"

@@ -45,6 +45,9 @@ from fkeras.settings import Configured, Registry, optional, setting, snake_case
 
 layers = Registry("layer", "keras.layers")
 
+# Attributes of ours that may hold layers which are no part of the layer, or hold them another way.
+_NO_CHILDREN = {"_call", "_nodes", "_real", "_recorder", "_chain", "_input", "_compiled", "_compile_arguments"}
+
 
 @dataclasses.dataclass(frozen=True)
 class Weight:
@@ -172,13 +175,20 @@ class Layer(Configured):
 
     def children(self):
         """Returns {key in the parameter tree: layer} of the layers inside this one."""
-        found = {}
-        for name, value in self.__dict__.items():
+        found, seen = {}, set()
+
+        def look(name, value):
             if isinstance(value, Layer):
-                found[name] = value
-            elif isinstance(value, (list, tuple, dict)) and not name.startswith("_"):
-                pairs = value.items() if isinstance(value, dict) else enumerate(value)
-                found |= {f"{name}_{k}": v for k, v in pairs if isinstance(v, Layer)}
+                if id(value) not in seen:  # under its first name
+                    seen.add(id(value))
+                    found[name] = value
+            elif isinstance(value, (list, tuple, dict)):
+                for k, v in value.items() if isinstance(value, dict) else enumerate(value):
+                    look(f"{name}_{k}", v)
+
+        for name, value in self.__dict__.items():
+            if name not in _NO_CHILDREN:
+                look(name, value)
         return found
 
     def check_input(self, shape):

@@ -74,17 +74,27 @@ def _declare_inner(layer, shape, recorder):
     )
     from fkeras.layers.base import Context
 
+    family = [(one, c := one._cell, c and (c._params, c._state)) for one in layer.own_and_inner()]
     lent = [_lend(layer, {k: w for k, w in recorder.items() if k not in inner})]
 
-    def trace(x):
-        with _calling(layer, Context(path=(layer.name,)), (recorder, lent)), _trained_as_arrays(layer):
-            return _call(layer, x, Context())
+    def trace(x, training):
+        key = jax.random.key(0) if training else None
+        ctx = Context(training, key, path=(layer.name,))
+        with _calling(layer, ctx, (recorder, lent)), _trained_as_arrays(layer):
+            return _call(layer, x, ctx)
 
     try:
-        jax.eval_shape(trace, specs)
+        jax.eval_shape(lambda x: trace(x, False), specs)
+        if any(key not in recorder for key in waiting.values()):  # layers that only a training call uses
+            with contextlib.suppress(Exception):  # what is wrong in there shows when it is trained
+                jax.eval_shape(lambda x: trace(x, True), specs)
     finally:
         for one in lent:
             one._forget()
+        for one, cell, arrays in family:
+            object.__setattr__(one, "_cell", cell)
+            if cell is not None:
+                cell._params, cell._state = arrays
 
 
 def _lend(layer, declared):
