@@ -1,0 +1,1 @@
+"""TensorFlow's SavedModels, written and read without TensorFlow."""
