@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fkeras import rng, tree
+from fkeras import losses, rng, tree
 from fkeras.layers.base import Context
 
 
@@ -53,11 +53,14 @@ class Program:
         optimizer: From `fkeras.optim`.
         outputs: List of `OutputGoal`, one per output.
         trained: Set of parameter paths that training changes.
+        axis: Name of the device axis the steps run over, or None. Batches are then a device's share of the rows,
+            everything else is the same on all devices and stays so.
+        synchronizes: Whether BatchNormalization takes its statistics over all devices.
     """
 
-    def __init__(self, model, optimizer, outputs, trained, axis=None):
+    def __init__(self, model, optimizer, outputs, trained, axis=None, synchronizes=True):
         self.model, self.optimizer, self.outputs = model, optimizer, outputs
-        self.trained, self.axis = frozenset(trained), axis
+        self.trained, self.axis, self.synchronizes = frozenset(trained), axis, synchronizes
         declared = {p: w for p, w in model.declarations().items() if w.trainable}
         self.penalties = [(p, w.regularizer) for p, w in declared.items() if w.regularizer is not None and p in trained]
         self.constraints = {p: w.constraint for p, w in declared.items() if w.constraint is not None and p in trained}
@@ -73,8 +76,11 @@ class Program:
         size = _size(batch)
         start = 0 if self.axis is None else jax.lax.axis_index(self.axis) * size
         row_ids = start + jnp.arange(size, dtype=jnp.int32)
-        ctx = Context(training, key, None, batch["rows"], row_ids, self.axis, (), [])
+        axis = self.axis if self.synchronizes else None
+        ctx = Context(training, key, None, batch["rows"], row_ids, axis, (), [])
         y_pred, state, mask = self.model.apply_masked(params, state, batch["x"], ctx)
+        if axis != self.axis and training:
+            state = jax.tree.map(self._device_mean, state)
         return y_pred, state, mask, ctx.losses
 
     def total_loss(self, params, batch, y_pred, mask, inner):
@@ -85,15 +91,30 @@ class Program:
             if goal.loss is None:
                 parts.append(None)
                 continue
-            parts.append(self._mean(*goal.loss.total(batch["y"][i], preds[i], batch["w"][i], masks[i], batch["rows"])))
+            of = batch["y"][i], preds[i], batch["w"][i], masks[i], batch["rows"]
+            if self.axis is not None and goal.loss.sees_batch(*of[:2]):
+                total, count = goal.loss.total(*self._whole(of))  # the same on all devices, each of which adds a share
+                parts.append(losses.ratio(total, count) / self.devices)
+            else:
+                parts.append(self._mean(*goal.loss.total(*of)))
         total = sum((p * g.weight for p, g in zip(parts, self.outputs, strict=True) if p is not None), jnp.float32(0))
         for value, count in inner:
             total = total + self._mean(value, count)
         leaves = tree.flatten(params)
         penalty = sum((regularizer(leaves[p]) for p, regularizer in self.penalties), jnp.float32(0))
-        if self.axis is not None:  # every device computes the same penalty; their sum must be it once
-            penalty = penalty / jax.lax.psum(1, self.axis)
-        return total + penalty, parts
+        return total + penalty / self.devices, parts  # all devices compute the same penalty: their sum is it once
+
+    @property
+    def devices(self):
+        """How many devices a step runs on."""
+        return 1 if self.axis is None else jax.lax.axis_size(self.axis)
+
+    def _whole(self, arrays):
+        """Returns the whole batch's arrays for a device's."""
+        return jax.tree.map(lambda a: jax.lax.all_gather(a, self.axis, tiled=True), arrays)
+
+    def _device_mean(self, a):
+        return jax.lax.pmean(a, self.axis) if jnp.issubdtype(a.dtype, jnp.floating) else a
 
     def _mean(self, total, count):
         """A device's share of a global mean: its sum over the count of all devices."""
@@ -115,7 +136,7 @@ class Program:
         return found
 
     def update_metrics(self, metrics, batch, y_pred, mask, loss, parts):
-        """Adds one batch to the metrics' states; on each device its own rows."""
+        """Adds one batch to the metrics' states; on each device its own rows, until `_merged` brings them together."""
         rows = batch["rows"]
         count = jnp.float32(_size(batch)) if rows is None else jnp.sum(rows, dtype=jnp.float32)
         preds, masks = _per_output(y_pred, mask, len(self.outputs))
@@ -125,9 +146,45 @@ class Program:
             if goal.loss_name:
                 out[goal.loss_name] = _mean.add(metrics[goal.loss_name], parts[i], share)
             for name, metric, weighted in goal.metrics:
-                weight = batch["w"][i] if weighted else None
-                out[name] = metric.update(metrics[name], batch["y"][i], preds[i], weight, masks[i], rows)
+                of = batch["y"][i], preds[i], batch["w"][i] if weighted else None, masks[i], rows
+                if self.axis is not None and _sees_batch(metric, *of[:2]):
+                    of = self._whole(of)
+                out[name] = metric.update(metrics[name], *of)
         return out
+
+    def _own(self, metrics, batch):
+        """Returns the metrics' states to begin with on this device: what is counted by rows starts at nothing."""
+        if self.axis is None:
+            return metrics
+        empty = self.init_metrics(None, batch, None)
+        return {name: empty[name] if name in self._by_rows(batch) else state for name, state in metrics.items()}
+
+    def _merged(self, before, metrics, batch):
+        """Returns the metrics' states over all devices: `before`, and what each device added to nothing."""
+        if self.axis is None:
+            return metrics
+        by_rows = self._by_rows(batch)
+        return {
+            name: self._merge_devices(by_rows[name], before[name], state) if name in by_rows else state
+            for name, state in metrics.items()
+        }
+
+    def _by_rows(self, batch):
+        """Returns {name: metric} of the metrics that see a device's rows, not the whole batch."""
+        preds = jax.tree.leaves(self.model.output_specs())
+        size, found = _size(batch), {}
+        for i, goal in enumerate(self.outputs):
+            pred = jax.ShapeDtypeStruct((size, *preds[i].shape[1:]), preds[i].dtype)
+            found |= {name: metric for name, metric, _ in goal.metrics if not _sees_batch(metric, batch["y"][i], pred)}
+        return found
+
+    def _merge_devices(self, metric, before, state):
+        every = jax.lax.all_gather(state, self.axis)
+
+        def add(d, merged):
+            return metric.merge(merged, _pick(every, d))
+
+        return jax.lax.fori_loop(0, self.devices, add, before)
 
     def logs(self, metrics):
         """Returns {name: scalar} for the logs, in Keras's order."""
@@ -179,7 +236,10 @@ class Program:
 
         `n` is an array: one compiled program serves every number of steps up to K.
         """
+        first, before = _pick(block, 0), ts.metrics
+        ts = ts._replace(metrics=self._own(before, first))
         ts = jax.lax.fori_loop(0, n, lambda i, ts: self.train_step(ts, _pick(block, i)), ts)
+        ts = ts._replace(metrics=self._merged(before, ts.metrics, first))
         return ts, self.logs(ts.metrics)
 
     def test_block(self, params, state, metrics, block, n):
@@ -188,7 +248,9 @@ class Program:
         def step(i, carry):
             return self.test_step(params, carry[1], carry[0], _pick(block, i))
 
-        metrics, state = jax.lax.fori_loop(0, n, step, (metrics, state))
+        first = _pick(block, 0)
+        after, state = jax.lax.fori_loop(0, n, step, (self._own(metrics, first), state))
+        metrics = self._merged(metrics, after, first)
         return metrics, state, self.logs(metrics)
 
 
@@ -248,6 +310,11 @@ def _size(batch):
 
 def _pick(block, i):
     return jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, i, 0, keepdims=False), block)
+
+
+def _sees_batch(metric, y_true, y_pred):
+    """True for a metric that needs all rows of a batch at once."""
+    return y_true is not None and not metric.per_row(y_true, y_pred)
 
 
 def _per_output(y_pred, mask, n):

@@ -6,6 +6,8 @@ set weights and the learning rate at any hook.
 """
 
 import collections
+import contextlib
+import functools
 import time
 import warnings
 
@@ -16,6 +18,7 @@ import numpy as np
 from fkeras import callbacks as callbacks_lib
 from fkeras import optim, rng, tree
 from fkeras.data import feed, sources
+from fkeras.distribute import parallel
 from fkeras.goals import looks_like_metrics, make_goals, resolve_losses, resolve_metrics, spread
 from fkeras.once import jit_once
 from fkeras.programs import CompileReport, Programs
@@ -50,6 +53,7 @@ class Trainer:
         steps_per_execution=None,
         jit_compile="auto",
         auto_scale_loss=True,
+        distribute=None,
     ):
         """Chooses optimizer, losses and metrics; weights stay as they are.
 
@@ -63,6 +67,8 @@ class Trainer:
             steps_per_execution: Steps per dispatch; None chooses by the measured time of a step.
             jit_compile: False runs eagerly too.
             auto_scale_loss: A model of the policy "mixed_float16" gets a `LossScaleOptimizer` around its optimizer.
+            distribute: A `fkeras.distribute.DataParallel`, or a number or list of devices; False for one device. None
+                takes all local accelerators where there are several.
         """
         if looks_like_metrics(loss_weights) and not looks_like_metrics(metrics):
             # Keras 2 and habit write compile(optimizer, loss, metrics); Keras 3 has loss_weights there.
@@ -92,6 +98,7 @@ class Trainer:
             "weighted_metrics": resolve_metrics(weighted_metrics, "weighted_metrics"),
             "run_eagerly": bool(run_eagerly) or jit_compile is False,
             "steps_per_execution": steps_per_execution,
+            "distribute": parallel.resolve(distribute),
         }
         self._compile_arguments = {
             "optimizer": self.optimizer,
@@ -104,6 +111,7 @@ class Trainer:
             "jit_compile": jit_compile,
         }
         self._seed = rng.next_seed()
+        self._train_key = np.asarray(jax.random.key_data(jax.random.key(self._seed)))
         self._programs, self._goal_cache = Programs(), {}
 
     def _check_optimizer_fits(self):
@@ -177,7 +185,18 @@ class Trainer:
             self._goal_cache[shapes] = make_goals(self, columns)
         return self._goal_cache[shapes]
 
-    def _program(self, kind, goals, capacity=1):
+    def _devices(self):
+        """Returns who runs the programs now: `OneDevice` or a `DataParallel`."""
+        devices = parallel.choose(self._compiled and self._compiled["distribute"])
+        if devices.count > 1 and self._is_stateful():
+            raise ValueError(
+                f"{self.label}: a stateful layer keeps its state row by row from batch to batch, which cannot be split "
+                f"over {devices.count} devices. Give stateful=False, or compile(distribute=False)."
+            )
+        eager = self._compiled is not None and self._compiled["run_eagerly"]
+        return parallel.ONE_DEVICE if eager else devices
+
+    def _program(self, kind, goals, capacity=1, devices=parallel.ONE_DEVICE):
         """Returns (program, compiled function) of `kind`: "train", "test" or "predict"."""
         if self._programs is None:
             self._programs = Programs()
@@ -187,13 +206,17 @@ class Trainer:
             "trainable layers": tuple(layer.trainable for layer in self.own_and_inner()),
             "steps per dispatch": capacity,
             "optimizer settings": getattr(self.optimizer, "revision", 0),
+            "devices": devices.key,
         }
-        return self._programs.get(facts, lambda: self._make_program(kind, goals))
+        return self._programs.get(facts, lambda: self._make_program(kind, goals, devices))
 
-    def _make_program(self, kind, goals):
-        own = {"train": self.train_step, "test": self.test_step, "predict": None}[kind] is not None
-        make = OwnSteps if own else Program
-        program = make(self, self.optimizer, goals or [], frozenset(self.trained_paths()))
+    def _make_program(self, kind, goals, devices):
+        trained = frozenset(self.trained_paths())
+        if {"train": self.train_step, "test": self.test_step, "predict": None}[kind] is not None:
+            program, compiled = OwnSteps(self, self.optimizer, goals or [], trained), devices.partition
+        else:
+            program = Program(self, self.optimizer, goals or [], trained, devices.axis, devices.synchronizes)
+            compiled = devices.compile
         function, donate = {
             "train": (program.train_block, (0,)),
             "test": (program.test_block, (2,)),
@@ -201,7 +224,7 @@ class Trainer:
         }[kind]
         if self._compiled and self._compiled["run_eagerly"]:
             return program, function
-        return program, jax.jit(function, donate_argnums=donate)
+        return program, compiled(function, kind, donate)
 
     def compile_report(self):
         """Returns which programs were compiled since `compile`, when and why, how long it took and what each costs.
@@ -229,14 +252,21 @@ class Trainer:
         elif program is not getattr(self, "_extended_for", None):
             self.optimizer.state = self.optimizer.extend(self.optimizer.state, trained)
         self._extended_for = program
-        return TrainState(params, state, self.optimizer.state, metrics, self._train_key())
-
-    def _train_key(self):
-        return jax.random.key_data(jax.random.key(self._seed))
+        return TrainState(params, state, self.optimizer.state, metrics, self._train_key)
 
     def _store(self, ts):
         self.scatter(ts.params, ts.state)
         self.optimizer.state = ts.opt
+
+    @contextlib.contextmanager
+    def _settled(self):
+        """Afterwards all arrays are on one device again, also after an error: whoever reads them need not know."""
+        try:
+            yield
+        finally:
+            self.scatter(*parallel.single(self.gather()))
+            if self.optimizer is not None:
+                self.optimizer.state = parallel.single(self.optimizer.state)
 
     # ------------------------------------------------------------------------------------------- fit
 
@@ -284,22 +314,25 @@ class Trainer:
             )  # fmt: skip
         self.stop_training, self._initial_epoch = False, None
         goals = self._goals(source.peek())
+        if verbose:
+            parallel.announce(self._devices())
         callbacks.on_train_begin()
         logs = {}
-        for epoch in range(self._initial_epoch or initial_epoch, epochs):  # BackupAndRestore may set it
-            callbacks.on_epoch_begin(epoch)
-            logs = self._train_epoch(source, goals, steps, callbacks)
-            if validation is not None and _validates(epoch, validation_freq):
-                found = self._evaluate(validation, validation_steps, callbacks, "val_")
-                logs |= {f"val_{name}": value for name, value in found.items()}
-            callbacks.on_epoch_end(epoch, logs)
-            if self.stop_training:
-                break
-        self._finish_training(goals)
+        with self._settled():
+            for epoch in range(self._initial_epoch or initial_epoch, epochs):  # BackupAndRestore may set it
+                callbacks.on_epoch_begin(epoch)
+                logs = self._train_epoch(source, goals, steps, callbacks)
+                if validation is not None and _validates(epoch, validation_freq):
+                    found = self._evaluate(validation, validation_steps, callbacks)
+                    logs |= {f"val_{name}": value for name, value in found.items()}
+                callbacks.on_epoch_end(epoch, logs)
+                if self.stop_training:
+                    break
+        self._finish_training()
         callbacks.on_train_end(logs)
         return self.history
 
-    def _finish_training(self, goals):
+    def _finish_training(self):
         """Puts averaged weights in place where the optimizer keeps them."""
         if getattr(self.optimizer, "use_ema", False) and self.optimizer.state is not None:
             params, state = self.gather()
@@ -308,28 +341,33 @@ class Trainer:
             self.scatter(tree.join(averaged, frozen), state)
 
     def _train_epoch(self, source, goals, steps, callbacks):
-        pace = self._pace(source, goals, callbacks.has_batch_hooks("train"))
-        program, run = self._program("train", goals, pace.capacity)
+        devices = self._devices()
+        pace = self._pace(source, goals, callbacks.has_batch_hooks("train"), devices)
+        at = functools.partial(self._program, "train", goals, pace.capacity)
+        program, run = at(devices)
         metrics = self._empty_metrics(program, source, True)
-        reader = source.reader((self._seed, self._iterations()))
+        reader = source.reader((self._seed, self._iterations()), _share(devices))
         step, logs = 0, None
-        while steps is None or step < steps:
-            wanted = pace.steps if steps is None else min(pace.steps, steps - step)
-            got = reader.read(wanted, pace.capacity, pace.pads)
-            if got is None:
-                break
-            block, n = got
-            callbacks.on_train_batch_begin(step)
-            ts = self._train_state(program, metrics)
-            with self._eager():
-                ts, logs = run(ts, self._arrange(block, pace.pads), n)
-            self._store(ts)
-            metrics = ts.metrics
-            step += n
-            pace.dispatched(next(iter(logs.values())), n)
-            callbacks.on_train_batch_end(step - 1, logs)
-            if self.stop_training:
-                break
+        with contextlib.closing(reader):
+            while steps is None or step < steps:
+                wanted = pace.steps if steps is None else min(pace.steps, steps - step)
+                got = reader.read(wanted, pace.capacity, pace.pads)
+                if got is None:
+                    break
+                block, n = got
+                callbacks.on_train_batch_begin(step)
+                where = _fitting(devices, block)
+                ts = where.hold(self._train_state(program, metrics))
+                with self._eager():
+                    take = run if where is devices else at(where)[1]
+                    ts, logs = take(ts, where.split(self._arrange(block, pace.pads)), n)
+                self._store(ts)
+                metrics = ts.metrics
+                step += n
+                pace.dispatched(next(iter(logs.values())), n)
+                callbacks.on_train_batch_end(step - 1, logs)
+                if self.stop_training:
+                    break
         source.end_epoch()
         if logs is None:
             raise ValueError(
@@ -390,28 +428,33 @@ class Trainer:
         logs = self._evaluate(source, steps, callbacks)
         return self._result(logs, return_dict)
 
-    def _evaluate(self, source, steps, callbacks, prefix=""):
-        goals = self._goals(source.peek())
+    def _evaluate(self, source, steps, callbacks):
+        goals, devices = self._goals(source.peek()), self._devices()
         steps = _steps(source, steps, "steps")
-        pace = self._pace(source, goals, callbacks.has_batch_hooks("test"))
-        program, run = self._program("test", goals, pace.capacity)
+        pace = self._pace(source, goals, callbacks.has_batch_hooks("test"), devices)
+        at = functools.partial(self._program, "test", goals, pace.capacity)
+        program, run = at(devices)
         metrics = self._empty_metrics(program, source, False)
         callbacks.on_test_begin()
-        reader, step, logs = source.reader(), 0, None
-        while steps is None or step < steps:
-            got = reader.read(pace.steps if steps is None else min(pace.steps, steps - step), pace.capacity, pace.pads)
-            if got is None:
-                break
-            block, n = got
-            callbacks.on_test_batch_begin(step)
-            params, state = self.gather()
-            with self._eager():
-                metrics, state, logs = run(params, state, metrics, self._arrange(block, pace.pads), n)
-            if self._is_stateful():
-                self.scatter(params, state)
-            step += n
-            pace.dispatched(next(iter(logs.values())), n)
-            callbacks.on_test_batch_end(step - 1, logs)
+        reader, step, logs = source.reader(share=_share(devices)), 0, None
+        with contextlib.closing(reader):
+            while steps is None or step < steps:
+                wanted = pace.steps if steps is None else min(pace.steps, steps - step)
+                got = reader.read(wanted, pace.capacity, pace.pads)
+                if got is None:
+                    break
+                block, n = got
+                callbacks.on_test_batch_begin(step)
+                where = _fitting(devices, block)
+                params, state, metrics = where.hold((*self.gather(), metrics))
+                with self._eager():
+                    take = run if where is devices else at(where)[1]
+                    metrics, state, logs = take(params, state, metrics, where.split(self._arrange(block, pace.pads)), n)
+                if self._is_stateful():
+                    self.scatter(params, state)
+                step += n
+                pace.dispatched(next(iter(logs.values())), n)
+                callbacks.on_test_batch_end(step - 1, logs)
         source.end_epoch()
         if logs is None:
             raise ValueError(f"{self.label}: evaluate got no batch: the data are empty or used up.")
@@ -434,31 +477,37 @@ class Trainer:
             callbacks = callbacks_lib.CallbackList(
                 callbacks, add_progbar=verbose != 0, verbose=verbose, epochs=1, steps=total, model=self
             )
-        _, run = self._program("predict", None)
+        devices = self._devices()
         callbacks.on_predict_begin()
-        params, state = self.gather()
-        reader, step = source.reader(), 0
+        params, state = devices.hold(self.gather())
+        reader, step = source.reader(share=sources.Share(devices.width)), 0
         waiting, done = collections.deque(), []
-        while total is None or step < total:
-            got = reader.read(1, 1)
-            if got is None:
-                break
-            block = got[0]
-            callbacks.on_predict_batch_begin(step)
-            with self._eager():
-                out, state = run(params, state, self._input_tree([a[0] for a in block["x"]]), block["rows"][0])
-            waiting.append((out, int(block["rows"].sum())))
-            if len(waiting) > IN_FLIGHT:
-                done.append(_fetch(*waiting.popleft()))
-            callbacks.on_predict_batch_end(step, {"outputs": out})
-            step += 1
-        done += [_fetch(*w) for w in waiting]
+        with contextlib.closing(reader):
+            while total is None or step < total:
+                got = reader.read(1, 1)
+                if got is None:
+                    break
+                block = got[0]
+                callbacks.on_predict_batch_begin(step)
+                out, state = self._run_predict(params, state, block, devices)
+                waiting.append((out, int(block["rows"].sum())))
+                if len(waiting) > IN_FLIGHT:
+                    done.append(_fetch(devices, *waiting.popleft()))
+                callbacks.on_predict_batch_end(step, {"outputs": out})
+                step += 1
+        done += [_fetch(devices, *w) for w in waiting]
         if self._is_stateful():
             self.scatter(params, state)
         callbacks.on_predict_end()
         if not done:
             raise ValueError(f"{self.label}: predict got no batch: the data are empty or used up.")
         return jax.tree.map(lambda *parts: np.concatenate(parts), *done)
+
+    def _run_predict(self, params, state, block, devices):
+        _, run = self._program("predict", None, devices=devices)
+        x, rows = devices.split_rows((self._input_tree([a[0] for a in block["x"]]), block["rows"][0]))
+        with self._eager():
+            return run(params, state, x, rows)
 
     # -------------------------------------------------------------------------------- single batches
 
@@ -467,13 +516,12 @@ class Trainer:
         self._require_compiled("train_on_batch")
         source = feed.single_batch(self, x, y, sample_weight, class_weight)
         self._ready(source, "train_on_batch")
-        goals = self._goals(source.peek())
-        program, run = self._program("train", goals)
-        block, n = source.reader().read(1, 1)
-        with self._eager():
-            ts = self._train_state(program, self._empty_metrics(program, source, True))
-            ts, logs = run(ts, self._arrange(block, False), n)
-        self._store(ts)
+        goals, block, devices, pads = self._single(source)
+        program, run = self._program("train", goals, devices=devices)
+        with self._settled(), self._eager():
+            ts = devices.hold(self._train_state(program, self._empty_metrics(program, source, True)))
+            ts, logs = run(ts, devices.split(self._arrange(block, pads)), 1)
+            self._store(ts)
         return self._result(_floats(logs), return_dict)
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
@@ -481,25 +529,31 @@ class Trainer:
         self._require_compiled("test_on_batch")
         source = feed.single_batch(self, x, y, sample_weight, None)
         self._ready(source, "test_on_batch")
-        program, run = self._program("test", self._goals(source.peek()))
-        block, n = source.reader().read(1, 1)
+        goals, block, devices, pads = self._single(source)
+        program, run = self._program("test", goals, devices=devices)
         with self._eager():
-            metrics = self._empty_metrics(program, source, False)
-            _, _, logs = run(*self.gather(), metrics, self._arrange(block, False), n)
+            args = devices.hold((*self.gather(), self._empty_metrics(program, source, False)))
+            _, _, logs = run(*args, devices.split(self._arrange(block, pads)), 1)
         return self._result(_floats(logs), return_dict)
 
     def predict_on_batch(self, x):
         """Computes the outputs for one batch as it is, as NumPy arrays."""
         source = feed.single_batch(self, x, None, None, None, targets=False)
         self._ready(source, "predict_on_batch")
-        _, run = self._program("predict", None)
-        block, _ = source.reader().read(1, 1)
-        with self._eager():
-            params, state = self.gather()
-            out, state = run(params, state, self._input_tree([a[0] for a in block["x"]]), block["rows"][0])
+        devices = self._devices()
+        block, _ = source.reader(share=sources.Share(devices.width)).read(1, 1)
+        params, state = devices.hold(self.gather())
+        out, state = self._run_predict(params, state, block, devices)
         if self._is_stateful():
             self.scatter(params, state)
-        return _fetch(out, len(block["rows"][0]))
+        return _fetch(devices, out, int(block["rows"].sum()))
+
+    def _single(self, source):
+        """Returns (goals, block, devices, pads) for a source of one batch: filled up only where devices ask for it."""
+        goals, devices = self._goals(source.peek()), self._devices()
+        pads = devices.count > 1 and self._pace(source, goals, True, devices).pads
+        block, _ = source.reader(share=_share(devices)).read(1, 1, pads)
+        return goals, block, _fitting(devices, block), pads
 
     def _result(self, logs, return_dict):
         """The forms evaluate and the single-batch methods return: a dict, or the loss, or [loss, metric, ...]."""
@@ -530,13 +584,13 @@ class Trainer:
         y = block["y"] or [None] * outputs
         return {"x": self._input_tree(block["x"]), "y": y, "w": w, "rows": rows if pads else None}
 
-    def _pace(self, source, goals, hooks):
+    def _pace(self, source, goals, hooks, devices):
         """Returns the `Pace` for an epoch: one step per dispatch where somebody looks at each, else several."""
         columns, specs = source.peek(), jax.tree.leaves(self.output_specs())
         pads = all(_keeps_rows(g, y, s) for g, y, s in zip(goals, columns.y or [None] * len(goals), specs, strict=True))
         pads = pads and self.train_step is None and self.test_step is None
         single = hooks or not pads or self._compiled["run_eagerly"]
-        return Pace(source, 1 if single else self._compiled["steps_per_execution"], pads)
+        return Pace(source, 1 if single else self._compiled["steps_per_execution"], pads, devices)
 
 
 _PREDICTS = ("predict", "predict_on_batch")
@@ -549,8 +603,10 @@ class Pace:
     ragged batch may be filled up with rows that a mask leaves out: not where a loss gives one number per batch.
     """
 
-    def __init__(self, source, fixed=None, pads=True):
+    def __init__(self, source, fixed=None, pads=True, devices=parallel.ONE_DEVICE):
         columns, self.pads = source.peek(), pads
+        if pads:
+            devices.notice(source.batch_size)
         row = sum(a[:1].nbytes for a in [*columns.x, *(columns.y or [])])  # not weights: they come and go
         size = row * source.batch_size
         self.capacity = fixed or int(min(max(sources.BLOCK_BYTES // max(size, 1), 1), sources.BLOCK_STEPS))
@@ -586,6 +642,16 @@ def _keeps_rows(goal, y, spec):
     return all(p.per_row(y, pred) for p in parts)
 
 
+def _share(devices):
+    """Returns the part of each batch that this process reads."""
+    return sources.Share(devices.count, devices.parts, devices.part)
+
+
+def _fitting(devices, block):
+    """Returns `devices`, or one of them for a batch that may not be filled up and does not split evenly."""
+    return devices if block["rows"].shape[1] % devices.width == 0 else parallel.ONE_DEVICE
+
+
 def _predictor(model):
     def predict(params, state, x, rows):
         from fkeras.layers.base import Context
@@ -596,8 +662,8 @@ def _predictor(model):
     return predict
 
 
-def _fetch(out, rows):
-    return jax.tree.map(lambda a: np.asarray(a)[:rows], out)
+def _fetch(devices, out, rows):
+    return jax.tree.map(lambda a: np.asarray(a)[:rows], devices.join(out))
 
 
 def _floats(logs):

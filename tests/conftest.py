@@ -5,7 +5,7 @@ import os
 os.environ["KERAS_BACKEND"] = "jax"
 os.environ.setdefault("FKERAS_COMPILATION_CACHE", "0")  # what a test measures must not depend on the last run
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=1 --xla_backend_optimization_level=0")
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0")
 
 import jax
 import pytest

@@ -159,8 +159,6 @@ def test_compile_report_says_what_was_new():
     assert first.why == "the first of its kind"
     assert "other trainable layers" in second.why
     assert "block/x: float32[1024, 32, 5] -> float32[1024, 16, 5]" in second.why
-        "other trainable layers" in second.why and "block/x: float32[1024, 32, 5] -> float32[1024, 16, 5]" in second.why
-    )
 
 
 def test_same_seed_same_run():

@@ -8,10 +8,12 @@ import collections
 import collections.abc
 import math
 import operator
+from typing import NamedTuple
 
 import numpy as np
 
 from fkeras import dtypes
+from fkeras.data.ahead import Ahead
 
 BLOCK_BYTES = 1 << 22  # a block is kept around this size, so that it stays in cache and starts quickly
 BLOCK_STEPS = 1024  # batches in a block at most
@@ -50,10 +52,13 @@ Sequence = PyDataset
 
 
 class Columns:
-    """The arrays of one batch or data set: inputs (list), targets (list or None), weights (list or None)."""
+    """The arrays of one batch or data set: inputs (list), targets (list or None), weights (list or None).
 
-    def __init__(self, x, y=None, w=None):
-        self.x, self.y, self.w = x, y, w
+    `real` counts the rows that are not filling.
+    """
+
+    def __init__(self, x, y=None, w=None, real=None):
+        self.x, self.y, self.w, self._real = x, y, w, real
 
     def all(self):
         return [*self.x, *(self.y or []), *(self.w or [])]
@@ -66,6 +71,32 @@ class Columns:
     def rows(self):
         return len(self.all()[0])
 
+    @property
+    def real(self):
+        return self.rows if self._real is None else self._real
+
+    @property
+    def nbytes(self):
+        return sum(a.nbytes for a in self.all())
+
+
+class Share(NamedTuple):
+    """The part of each batch that a reader hands out.
+
+    A batch is filled up to a multiple of `multiple` rows and cut into `parts` equal parts; `part` is this reader's.
+    """
+
+    multiple: int = 1
+    parts: int = 1
+    part: int = 0
+
+    def width(self, rows):
+        """Returns how many rows the part of a batch of `rows` rows has, filling included."""
+        return math.ceil(rows / self.multiple) * self.multiple // self.parts
+
+
+WHOLE = Share()
+
 
 class Source:
     """Base: rows in batches of `batch_size`; `steps` is the number of batches in an epoch, None if unknown."""
@@ -74,7 +105,7 @@ class Source:
     batch_size = None
     in_memory = False
 
-    def reader(self, order_seed=None):
+    def reader(self, order_seed=None, share=WHOLE):
         """Returns a `Reader` for one epoch."""
         raise TypeError(f"{type(self).__name__} is not a source of data.")
 
@@ -87,10 +118,10 @@ class Source:
 
 
 class Reader:
-    """Reads one epoch of a source in blocks."""
+    """Reads one epoch of an iterator of `Columns` in blocks, a thread of its own reading ahead."""
 
-    def __init__(self, batches, batch_size, transform):
-        self.batches, self.batch_size, self.transform = batches, batch_size, transform
+    def __init__(self, batches, batch_size, share):
+        self.batches, self.batch_size, self.share = Ahead(batches), batch_size, share
 
     def read(self, n, capacity, pad=True):
         """Returns (block, number of batches in it) of up to `n` batches, or None at the end.
@@ -98,20 +129,16 @@ class Reader:
         The block's leaves have shape [capacity, B, ...]; what lies behind the batches read is never looked at. Without
         `pad`, a ragged batch comes alone and as it is.
         """
-        got = []
-        for _ in range(n):
-            batch = next(self.batches, None)
-            if batch is None:
-                break
-            got.append(batch)
+        got = self.batches.take(n)
         if not got:
             return None
-        return self._pack(got, capacity, self.batch_size if pad else got[0].rows), len(got)
+        self.batch_size = max(self.batch_size, *(columns.rows for columns in got))
+        return self._pack(got, capacity, self.share.width(self.batch_size) if pad else got[0].rows), len(got)
 
     def _pack(self, got, capacity, size):
         rows = np.zeros((capacity, size), bool)
         for i, columns in enumerate(got):
-            rows[i, : columns.rows] = True
+            rows[i, : columns.real] = True
         first = got[0].all()
         packed = []
         for j, like in enumerate(first):
@@ -121,34 +148,51 @@ class Reader:
                 out[i, : len(a)] = a
                 out[i, len(a) :] = a[:1]
             packed.append(out)
-        return self.transform(packed, got[0], rows)
+        return _as_block(packed, got[0], rows)
+
+    def close(self):
+        """Ends the reading."""
+        self.batches.close()
 
 
-class ArrayReader(Reader):
+class ArrayReader:
     """Reads arrays in memory: one gather per column and block."""
 
-    def __init__(self, columns, order, batch_size, transform):
-        self.columns, self.order, self.batch_size, self.transform = columns, order, batch_size, transform
+    def __init__(self, columns, order, batch_size, share):
+        self.columns, self.order, self.batch_size, self.share = columns, order, batch_size, share
         self.at = 0
 
     def read(self, n, capacity, pad=True):
-        size = self.batch_size
-        take = self.order[self.at : self.at + n * size]
+        """As `Reader.read`."""
+        take = self.order[self.at : self.at + n * self.batch_size]
         if not len(take):
             return None
-        if not pad:
-            size = min(size, len(take))
         self.at += len(take)
-        count = math.ceil(len(take) / size)
-        rows = np.zeros(capacity * size, bool)
-        rows[: len(take)] = True
+        index, real = self._filled(take, pad)
+        count, size = index.shape
+        rows = np.zeros((capacity, size), bool)
+        rows[:count] = real
         packed = []
         for a in self.columns.all():
-            out = np.empty((capacity * size, *a.shape[1:]), a.dtype)
-            np.take(a, take, axis=0, out=out[: len(take)], mode="clip")
-            out[len(take) : count * size] = out[:1]
-            packed.append(out.reshape(capacity, size, *a.shape[1:]))
-        return self.transform(packed, self.columns, rows.reshape(capacity, size)), count
+            out = np.empty((capacity, size, *a.shape[1:]), a.dtype)
+            np.take(a, index, axis=0, out=out[:count], mode="clip")
+            packed.append(out)
+        return _as_block(packed, self.columns, rows), count
+
+    def _filled(self, take, pad):
+        """Returns which row goes where [count, B], and which of them are real: the others repeat a batch's first."""
+        if not pad:
+            return take[None, : self.batch_size], True
+        count, size, share = math.ceil(len(take) / self.batch_size), self.batch_size, self.share
+        places = np.arange(share.width(size) * share.parts)
+        at = np.arange(count)[:, None] * size + places
+        real = (places < size) & (at < len(take))
+        index = take[np.where(real, at, at[:, :1])]
+        mine = slice(share.part * share.width(size), (share.part + 1) * share.width(size))
+        return index[:, mine], real[:, mine]
+
+    def close(self):
+        """Nothing is under way."""
 
 
 def _as_block(packed, columns, rows):
@@ -173,7 +217,7 @@ class ArraySource(Source):
         self.batch_size, self.shuffle = batch_size, shuffle
         self.steps = math.ceil(self.rows / batch_size)
 
-    def reader(self, order_seed=None):
+    def reader(self, order_seed=None, share=WHOLE):
         order = np.arange(self.rows)
         if self.shuffle:
             order = np.random.default_rng(order_seed).permutation(self.rows)
@@ -182,7 +226,7 @@ class ArraySource(Source):
                 places = np.random.default_rng(order_seed).permutation(len(chunks))
                 order = np.concatenate([chunks[i] for i in places if len(chunks[i]) == self.batch_size]
                                        + [c for c in chunks if len(c) < self.batch_size])  # fmt: skip
-        return ArrayReader(self.columns, order, self.batch_size, _as_block)
+        return ArrayReader(self.columns, order, self.batch_size, share)
 
     def peek(self):
         return self.columns.map(lambda a: a[:8])
@@ -202,17 +246,21 @@ class FileSource(Source):
         self.rows = columns.rows
         self.steps = math.ceil(self.rows / batch_size)
 
-    def reader(self, order_seed=None):
+    def reader(self, order_seed=None, share=WHOLE):
         order = np.arange(self.rows)
         if self.shuffle:
             order = np.random.default_rng(order_seed).permutation(self.rows)
+        width = share.width(self.batch_size)
 
         def batches():
             for at in range(0, self.rows, self.batch_size):
-                take = order[at : at + self.batch_size]
-                yield self.columns.map(lambda a, take=take: host_array(_read_rows(a, take)))
+                whole = order[at : at + self.batch_size]
+                mine = whole[share.part * width : (share.part + 1) * width]
+                take = mine if len(mine) else whole[:1]  # a part without rows is filled with a row that counts nothing
+                read = self.columns.map(lambda a, take=take: host_array(_read_rows(a, take)))
+                yield Columns(read.x, read.y, read.w, len(mine))
 
-        return Reader(batches(), self.batch_size, _as_block)
+        return Reader(batches(), width, Share(width))
 
     def peek(self):
         return self.columns.map(lambda a: host_array(np.asarray(a[:8])))
@@ -300,7 +348,7 @@ class BatchSource(Source):
                 raise ValueError(f"{self.name} is empty: it gave no batch.")
         return self.first
 
-    def reader(self, order_seed=None):
+    def reader(self, order_seed=None, share=WHOLE):
         if self.iterator is None or not (self.is_iterator or self.given_steps is not None or self.first is not None):
             self.iterator = self._iterate()
 
@@ -314,12 +362,10 @@ class BatchSource(Source):
                     self.iterator = self._iterate()  # an epoch of `steps` batches may span several passes
                     continue
                 given += 1
-                if batch.rows > self.batch_size:
-                    self.batch_size = reader.batch_size = batch.rows
+                self.batch_size = max(self.batch_size, batch.rows)
                 yield batch
 
-        reader = Reader(batches(), self.batch_size, _as_block)
-        return reader
+        return Reader(batches(), self.batch_size, Share(share.multiple // share.parts))
 
     def end_epoch(self):
         if hasattr(self.data, "on_epoch_end"):

@@ -77,7 +77,7 @@ class Loss(Configured):
     dtype: str = setting(_dtype, None)
 
     labels = False  # integer targets stay integers: they number classes
-    masks_rows = False  # `masked_values` leaves padded rows out by itself, whatever the shape of its values
+    joins_rows = False  # rows of a batch meet in it; `masked_values` then leaves padded rows out by itself
 
     def call(self, y_true, y_pred):
         """Returns the loss of each example; what a subclass writes."""
@@ -135,7 +135,7 @@ class Loss(Configured):
             >>> as_loss(lambda t, p: abs(t - p)).per_row(y, y), as_loss(lambda t, p: abs(t - p).mean()).per_row(y, y)
             (True, False)
         """
-        if self.masks_rows:
+        if self.joins_rows:
             return True
 
         def keeps(batch):
@@ -150,6 +150,10 @@ class Loss(Configured):
             return keeps(13) and keeps(17)  # two sizes, so that no other axis can pass for the batch
         except Exception:  # a function that knows its batch size
             return keeps(None)
+
+    def sees_batch(self, y_true, y_pred):
+        """Tells whether the loss needs the rows of the whole batch, so that devices cannot each take their share."""
+        return self.joins_rows or not self.per_row(y_true, y_pred)
 
     def total(self, y_true, y_pred, sample_weight=None, mask=None, rows=None):
         """Returns (sum, count), float32 scalars with loss = sum / count; what a training step adds up over devices.

@@ -58,7 +58,7 @@ def tversky(y_true, y_pred, alpha=0.5, beta=0.5, axis=None):
 
 
 class _Overlap(Standard):
-    masks_rows = True
+    joins_rows = True
 
     def masked_values(self, y_true, y_pred, rows=None):
         y_true, y_pred = self.prepare(y_true, y_pred)

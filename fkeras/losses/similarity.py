@@ -69,7 +69,7 @@ class Circle(Standard):
     gamma: float = 80.0
     margin: float = 0.4
     remove_diagonal: bool = True
-    labels = True
+    labels = joins_rows = True
     function = staticmethod(circle)
 
     def masked_values(self, y_true, y_pred, rows=None):

@@ -193,7 +193,7 @@ class MeanMetricWrapper(FunctionMean):
 
     def per_row(self, y_true, y_pred):
         loss = next((cls for function, cls in STANDARD.items() if function is self.fn), None)
-        rows_meet = loss is not None and loss.masks_rows  # in the loss object, which then leaves padding out by itself
+        rows_meet = loss is not None and loss.joins_rows  # in the loss object, which then leaves padding out by itself
         return not rows_meet and super().per_row(y_true, y_pred)
 
     def get_config(self):

@@ -1,0 +1,272 @@
+"""Data parallelism: the one pure step on many devices, over a named axis. The only file that says pmap.
+
+State has no device axis: it goes in and comes out replicated. Blocks [K, B, ...] are split along their rows into
+[K, devices, B / devices, ...]. Sums over the axis make losses, gradients, batch statistics and metrics those of the
+whole batch, so the number of devices does not change the result.
+"""
+
+import contextvars
+import functools
+import warnings
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+AXIS = "devices"
+_BLOCK = {"train": 1, "test": 3}  # which argument is the block; behind it comes the number of steps
+_scope = contextvars.ContextVar("fkeras_distribute", default=None)
+
+
+class OneDevice:
+    """Training on a single device: the program is compiled as it is."""
+
+    count = width = parts = 1
+    part = 0
+    axis, synchronizes = None, True
+    key = None
+
+    def compile(self, function, kind, donate):
+        """Returns `function` jitted."""
+        return jax.jit(function, donate_argnums=donate)
+
+    partition = compile
+
+    def split(self, block):
+        """Returns a block [K, B, ...] as the compiled program takes it."""
+        return block
+
+    def split_rows(self, arrays):
+        """Returns a batch [B, ...] as the compiled program takes it."""
+        return arrays
+
+    def notice(self, rows):
+        """Takes note of the size of a batch."""
+
+    def hold(self, state):
+        """Returns state as the compiled program takes it."""
+        return state
+
+    def join(self, outputs):
+        """Returns what the "predict" program gave as arrays [B, ...]."""
+        return outputs
+
+
+ONE_DEVICE = OneDevice()
+
+
+class DataParallel:
+    """Splits every batch over devices; the numbers are those of one device, up to the order of sums.
+
+        gradient = sum over devices of the gradient of its rows' share of the loss
+
+    `batch_size` remains the size of the whole batch. A batch that cannot be split evenly is filled up with rows that
+    count nothing. Give it to `compile(distribute=...)`, or use it as a scope around `fit`, `evaluate` and `predict`.
+
+    Args:
+        devices: None takes all devices (of all processes, where `fkeras.distribute.initialize` joined several); a
+            number takes the first so many; or a list of `jax.Device`s.
+        sync_batch_norm: False lets each device normalize by the statistics of its own rows; the moving statistics are
+            then the mean over devices. Faster between hosts; the result depends on the number of devices.
+
+    Raises:
+        ValueError: More devices than there are, one twice, or devices of different kinds.
+
+    Example:
+        >>> model = fkeras.Sequential([fkeras.layers.Dense(1, input_shape=(2,))])
+        >>> model.compile("sgd", "mse", distribute=fkeras.distribute.DataParallel(1))
+        >>> _ = model.fit(np.ones((8, 2)), np.ones((8, 1)), verbose=0)
+
+    Reference:
+        Goyal et al., "Accurate, Large Minibatch SGD", 2017, for the arithmetic; `jax.pmap` runs it.
+    """
+
+    def __init__(self, devices=None, sync_batch_norm=True):
+        self.devices, self.synchronizes = _devices(devices), bool(sync_batch_norm)
+        mine = jax.process_index()
+        self.local = [d for d in self.devices if d.process_index == mine]
+        self.count = len(self.devices)
+        self.axis = AXIS
+        self._warned = False
+
+    @property
+    def key(self):
+        """What the compiled programs depend on."""
+        return (*(d.id for d in self.devices), self.synchronizes)
+
+    @property
+    def parts(self):
+        """Into how many parts a batch is cut: one per process."""
+        return len(self.processes)
+
+    @property
+    def part(self):
+        """Which of them is this process's."""
+        return self.processes.index(jax.process_index())
+
+    @property
+    def processes(self):
+        """The processes whose devices take part, in order."""
+        return sorted({d.process_index for d in self.devices})
+
+    @property
+    def width(self):
+        """What the number of rows that this process puts into a batch is a multiple of."""
+        return len(self.local)
+
+    def __repr__(self):
+        kind = self.devices[0].device_kind
+        return f"DataParallel({self.count} x {kind}, sync_batch_norm={self.synchronizes})"
+
+    def __enter__(self):
+        self._tokens = [*getattr(self, "_tokens", []), _scope.set(self)]
+        return self
+
+    def __exit__(self, *exception):
+        _scope.reset(self._tokens.pop())
+
+    def get_config(self):
+        """Returns the arguments that make it anew where the devices may be others."""
+        return {"devices": None, "sync_batch_norm": self.synchronizes}
+
+    def scope(self):
+        """Returns itself: `with strategy.scope():` is how tf.keras writes it."""
+        return self
+
+    # ------------------------------------------------------------------------------- what training asks
+
+    def compile(self, function, kind, donate):
+        """Returns `function(state, ..., block or x, ...)` on all devices, its state replicated, its rows split."""
+        if kind == "predict":  # (params, state, x, rows): rows of this process only, on its own devices
+            return jax.pmap(function, AXIS, in_axes=(None, None, 0, 0), out_axes=(0, None), devices=self.local)
+        axes = [1 if i == _BLOCK[kind] else None for i in range(_BLOCK[kind] + 2)]
+        return jax.pmap(function, AXIS, in_axes=tuple(axes), out_axes=None, devices=self._all, donate_argnums=donate)
+
+    def partition(self, function, kind, donate):
+        """As `compile`, for a function that knows of no device axis: XLA splits it where its batch is split."""
+        whole, rows = (NamedSharding(self._mesh, PartitionSpec(*axes)) for axes in ((), (None, AXIS)))
+        at = _BLOCK[kind]
+        shardings = [rows if i == at else whole for i in range(at + 1)]
+
+        @functools.wraps(function)
+        def joined(*args):
+            block = jax.tree.map(lambda a: a.reshape(a.shape[0], -1, *a.shape[3:]), args[at])
+            return function(*args[:at], block, *args[at + 1 :])
+
+        return jax.jit(joined, in_shardings=(*shardings, None), out_shardings=whole, donate_argnums=donate)
+
+    def split(self, block):
+        """Returns a block whose leaves [K, B, ...] became [K, devices, B / devices, ...]."""
+        n = len(self.local)
+        return jax.tree.map(lambda a: a.reshape(a.shape[0], n, a.shape[1] // n, *a.shape[2:]), block)
+
+    def split_rows(self, arrays):
+        """Returns arrays [B, ...] as [devices, B / devices, ...]."""
+        n = len(self.local)
+        return jax.tree.map(lambda a: a.reshape(n, a.shape[0] // n, *a.shape[1:]), arrays)
+
+    def join(self, outputs):
+        """Inverse of `split_rows`, on the host."""
+        return jax.tree.map(lambda a: np.asarray(a).reshape(-1, *a.shape[2:]), outputs)
+
+    def hold(self, state):
+        """Returns state replicated over this process's devices, as the compiled programs take and return it."""
+        want = NamedSharding(self._mesh_of(self.local), PartitionSpec())
+        leaves = jax.tree.leaves(state)
+        if all(getattr(a, "sharding", None) == want for a in leaves[:1]):
+            return state
+        return jax.device_put(state, want)
+
+    @property
+    def _all(self):
+        return self.devices if len(self.processes) == 1 else None  # pmap orders those of several processes by itself
+
+    @property
+    def _mesh(self):
+        return self._mesh_of(self.devices)
+
+    def _mesh_of(self, devices):
+        return Mesh(np.array(devices), (AXIS,))
+
+    def notice(self, rows):
+        """Warns once of a batch that leaves devices idle."""
+        if rows < self.count and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"DataParallel: a batch of {rows} rows leaves {self.count - rows} of {self.count} devices idle. "
+                f"Give a batch_size of at least {self.count}.",
+                stacklevel=5,
+            )
+
+
+def single(state):
+    """Returns replicated state as arrays of one device, without copying."""
+    return jax.tree.map(lambda a: a.addressable_data(0) if len(a.sharding.device_set) > 1 else a, state)
+
+
+def choose(wanted):
+    """Returns who runs the programs: the innermost scope, what `compile` was given, or all local accelerators."""
+    chosen = _scope.get() or wanted
+    if chosen is not None:
+        return chosen
+    return _default()
+
+
+def resolve(distribute):
+    """Returns a `DataParallel` for what `compile(distribute=...)` accepts, or None to choose by the machine."""
+    if distribute is None or isinstance(distribute, (DataParallel, OneDevice)):
+        return distribute
+    if distribute is False:
+        return ONE_DEVICE
+    if isinstance(distribute, dict):
+        return DataParallel(**distribute)
+    if distribute is True or isinstance(distribute, (int, list, tuple)):
+        return DataParallel(None if distribute is True else distribute)
+    raise TypeError(
+        f"compile(distribute={distribute!r}): expected a fkeras.distribute.DataParallel, a number of devices, a list "
+        f"of devices, True for all or False for one."
+    )
+
+
+_chosen = []
+
+
+def announce(devices):
+    """Says in one line which devices were chosen, where nobody chose them."""
+    if devices is _default() and devices.count > 1 and jax.process_index() == 0:
+        print(f"Training on {devices.count} devices ({devices.devices[0].device_kind}).")
+
+
+def _default():
+    if not _chosen:
+        several = jax.process_count() > 1
+        accelerators = jax.default_backend() != "cpu" and jax.local_device_count() > 1
+        _chosen.append(DataParallel() if several or accelerators else ONE_DEVICE)
+    return _chosen[0]
+
+
+def _devices(devices):
+    """Returns the list of devices that was asked for."""
+    there = jax.devices()
+    if devices is None:
+        return list(there)
+    if isinstance(devices, int) and not isinstance(devices, bool):
+        if not 1 <= devices <= len(there):
+            hint = ""
+            if there[0].platform == "cpu":
+                hint = (
+                    f" To try {devices} on CPU set XLA_FLAGS=--xla_force_host_platform_device_count={devices} "
+                    f"before JAX is used."
+                )
+            raise ValueError(
+                f"DataParallel({devices}): expected 1 to {len(there)} devices, as many as there are.{hint}"
+            )
+        return list(there[:devices])
+    if not isinstance(devices, (list, tuple)) or not all(isinstance(d, jax.Device) for d in devices):
+        raise TypeError(f"DataParallel: expected None, a number or a list of jax.Device, got {devices!r}.")
+    if not devices or len({d.id for d in devices}) != len(devices):
+        raise ValueError(f"DataParallel: expected one or more different devices, got {list(devices)}.")
+    kinds = {d.device_kind for d in devices}
+    if len(kinds) > 1:
+        raise ValueError(f"DataParallel: expected devices of one kind, got {', '.join(sorted(kinds))}.")
+    return list(devices)

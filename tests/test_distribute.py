@@ -1,0 +1,206 @@
+"""Data parallelism: the number of devices does not change the result."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import fkeras
+from fkeras import layers
+from fkeras.distribute import DataParallel
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(107, 6)).astype("float32")  # batches of 20 and one of 7: neither splits evenly over 8
+Y = RNG.integers(0, 3, 107)
+WEIGHTS = RNG.uniform(0.5, 2.0, 107).astype("float32")
+
+
+def everything():
+    """A model with all that could depend on devices: dropout, noise, batch statistics, penalties, activity losses."""
+    fkeras.utils.set_random_seed(5)
+    return fkeras.Sequential(
+        [
+            layers.Input((6,)),
+            layers.Dense(16, kernel_regularizer="l2", activity_regularizer=fkeras.regularizers.L2(1e-3)),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.Dropout(0.3),
+            layers.GaussianNoise(0.1),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+
+
+def trained(devices, epochs=9):
+    model = everything()
+    rate = fkeras.optimizers.schedules.ExponentialDecay(0.02, 20, 0.9)
+    model.compile(
+        fkeras.optimizers.Adam(rate, clipnorm=0.5, epsilon=1e-3),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy", fkeras.metrics.SparseTopKCategoricalAccuracy(2)],
+        weighted_metrics=["sparse_categorical_crossentropy"],
+        distribute=devices,
+    )
+    history = model.fit(
+        X, Y, batch_size=20, epochs=epochs, sample_weight=WEIGHTS, class_weight={0: 1.0, 1: 2.0, 2: 0.5}, verbose=0,
+        validation_data=(X[:33], Y[:33]),
+    )  # fmt: skip
+    found = {"history": history.history, "weights": model.get_weights(), "predict": model.predict(X, verbose=0)}
+    found["evaluate"] = model.evaluate(X, Y, verbose=0)
+    found["train_on_batch"] = model.train_on_batch(X[:21], Y[:21])
+    assert all(len(a.sharding.device_set) == 1 for a in jax.tree.leaves(model.gather()))  # at rest on one device
+    return found
+
+
+@pytest.fixture(scope="module")
+def alone():
+    return trained(False)
+
+
+@pytest.mark.filterwarnings("ignore:DataParallel")
+@pytest.mark.parametrize("devices", [2, 4, 8])
+def test_the_number_of_devices_does_not_change_the_result(alone, devices):
+    # 54 steps; sums in another order grow apart by about 1e-7 a step
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=2e-6), trained(devices), alone)
+
+
+def test_scope_and_argument_choose_devices():
+    model = fkeras.Sequential([layers.Dense(2, input_shape=(6,))])
+    model.compile("sgd", "mse")
+    with DataParallel(2):
+        model.fit(X, X[:, :2], verbose=0)
+    model.fit(X, X[:, :2], verbose=0)
+    first, second = model.compile_report()
+    assert "devices" not in first.why and "other devices" in second.why
+    assert "2, 16" in str(model._programs.log[0].shapes)
+
+
+def own_batch_loss(y_true, y_pred):
+    return jnp.max(jnp.abs(y_true - y_pred)) + jnp.mean((y_true - y_pred) ** 2)
+
+
+@pytest.mark.parametrize("loss", ["dice", "circle", own_batch_loss])
+def test_a_loss_over_the_whole_batch_sees_the_rows_of_all_devices(loss):
+    """Also where the ragged batch (27 rows) cannot be filled up and not be split: one device takes it."""
+    y = Y if loss == "circle" else (X[:, :3] > 0).astype("float32")
+    runs = []
+    for devices in (False, 4):
+        fkeras.utils.set_random_seed(1)
+        model = fkeras.Sequential([layers.Dense(3, "sigmoid", input_shape=(6,))])
+        model.compile("sgd", loss, metrics=[] if loss == "circle" else [own_batch_loss, "mae"], distribute=devices)
+        history = model.fit(X, y, batch_size=40, epochs=3, verbose=0).history
+        runs.append((history, model.get_weights()))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), *runs)
+
+
+def test_every_metric_merges_over_devices():
+    """AUC, F1, confusion tables and streams of one's own are those of one device."""
+    y = (X[:, :1] > 0).astype("float32")
+    metrics = fkeras.metrics
+    runs = []
+    for devices in (False, 4):
+        fkeras.utils.set_random_seed(1)
+        model = fkeras.Sequential([layers.Dense(1, "sigmoid", input_shape=(6,))])
+        chosen = [metrics.AUC(num_thresholds=20), metrics.Precision(), metrics.F1Score(threshold=0.5), Largest()]
+        model.compile("sgd", "bce", metrics=chosen, distribute=devices)
+        runs.append(model.evaluate(X, y, batch_size=24, verbose=0, return_dict=True))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), *runs)
+
+
+class Largest(fkeras.metrics.Metric):
+    """Merges by a maximum, not by a sum."""
+
+    def init(self, y_true_shape=None, y_pred_shape=None):
+        return {"largest": jnp.float32(0)}
+
+    def update(self, state, y_true, y_pred, sample_weight=None, mask=None, rows=None):
+        largest = jnp.max(jnp.where(True if rows is None else rows[:, None], y_pred, 0))
+        return {"largest": jnp.maximum(state["largest"], largest)}
+
+    def merge(self, a, b):
+        return {"largest": jnp.maximum(a["largest"], b["largest"])}
+
+    def result(self, state):
+        return state["largest"]
+
+
+def test_batch_statistics_of_each_device_by_itself():
+    """Without synchronization the moving mean is the mean over devices, and the numbers are other ones."""
+    means = []
+    for sync in (True, False):
+        fkeras.utils.set_random_seed(1)
+        model = fkeras.Sequential([layers.BatchNormalization(momentum=0.0, input_shape=(6,))])
+        model.compile("sgd", "mse", distribute=DataParallel(4, sync_batch_norm=sync))
+        model.train_on_batch(X[:40], X[:40])
+        norm = model.layers[0]
+        np.testing.assert_allclose(norm.moving_mean, X[:40].mean(0), rtol=1e-4, atol=1e-6)
+        means.append(np.asarray(norm.moving_variance))
+    np.testing.assert_allclose(means[0], X[:40].var(0), rtol=1e-5)
+    np.testing.assert_allclose(means[1], X[:40].reshape(4, 10, 6).var(1).mean(0), rtol=1e-5)
+
+
+def test_a_step_of_ones_own_is_split_by_xla():
+    """It knows of no device axis, and its batch statistics are still those of the whole batch."""
+
+    class Own(fkeras.Sequential):
+        def train_step(self, ts, batch):
+            def loss(params):
+                y, state = self.apply(params, ts.state, batch["x"], training=True, key=ts.key)
+                return jnp.mean((y - batch["y"][0]) ** 2), state
+
+            (value, state), grads = jax.value_and_grad(loss, has_aux=True)(ts.params)
+            params, opt = self.optimizer.update(grads, ts.opt, ts.params)
+            return ts._replace(params=params, state=state, opt=opt), {"loss": value}
+
+    runs = []
+    for devices in (False, 4):
+        fkeras.utils.set_random_seed(1)
+        model = Own([layers.Dense(3, input_shape=(6,)), layers.BatchNormalization(), layers.Dropout(0.5)])
+        model.compile("sgd", distribute=devices)
+        history = model.fit(X, X[:, :3], batch_size=40, epochs=3, verbose=0).history
+        runs.append((history, model.get_weights()))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), *runs)
+
+
+def test_streams_callbacks_and_files_work_unchanged(tmp_path):
+    def batches():
+        while True:
+            yield X[:30], X[:30, :2]
+            yield X[30:41], X[30:41, :2]
+
+    seen = []
+    fkeras.utils.set_random_seed(1)
+    model = fkeras.Sequential([layers.Dense(2, input_shape=(6,))])
+    model.compile("adam", "mse", distribute=4)
+    watch = fkeras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda step, logs: seen.append(float(model.layers[0].kernel[0, 0]))
+    )
+    keep = fkeras.callbacks.ModelCheckpoint(str(tmp_path / "m.h5"))
+    model.fit(batches(), steps_per_epoch=3, epochs=2, callbacks=[watch, keep], verbose=0)
+    assert len(set(seen)) == 6
+    again = fkeras.models.load_model(tmp_path / "m.h5")
+    assert again.optimizer.iterations == 6
+    np.testing.assert_array_equal(again.predict(X, verbose=0), model.predict(X, verbose=0))
+
+
+def test_bad_devices_get_clear_errors():
+    with pytest.raises(ValueError, match=r"DataParallel\(99\): expected 1 to 8 devices.*device_count=99"):
+        DataParallel(99)
+    with pytest.raises(ValueError, match="one or more different devices"):
+        DataParallel([jax.devices()[0]] * 2)
+    with pytest.raises(TypeError, match="a list of jax.Device"):
+        DataParallel("gpu")
+    with pytest.raises(TypeError, match=r"compile.distribute='all'"):
+        everything().compile("sgd", "mse", distribute="all")
+    model = fkeras.Sequential([layers.LSTM(2, stateful=True, batch_input_shape=(8, 3, 2))])
+    model.compile("sgd", "mse", distribute=2)
+    with pytest.raises(ValueError, match="a stateful layer keeps its state row by row.*over 2 devices"):
+        model.fit(np.ones((8, 3, 2)), np.ones((8, 2)), batch_size=8, verbose=0)
+
+
+def test_a_batch_smaller_than_the_devices_warns_once():
+    model = fkeras.Sequential([layers.Dense(2, input_shape=(6,))])
+    model.compile("sgd", "mse", distribute=8)
+    with pytest.warns(UserWarning, match="a batch of 3 rows leaves 5 of 8 devices idle") as caught:
+        model.fit(X[:9], X[:9, :2], batch_size=3, epochs=2, verbose=0)
+    assert len(caught) == 1
