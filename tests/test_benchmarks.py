@@ -1,0 +1,58 @@
+"""The comparison of `benchmarks` runs, and writes what it promises. What it measures is not judged here."""
+
+import json
+
+import pytest
+
+from benchmarks import compare, table
+from benchmarks.worker import PEERS
+from benchmarks.workloads import WORKLOADS
+
+
+def test_a_quick_comparison_stores_numbers_table_and_picture_of_each_peer(tmp_path):
+    out = tmp_path / "results.json"
+    compare.main(["--quick", "--peers", "fkeras,jax", "--workloads", "tiny", "--out", str(out)])
+    found = json.loads(out.read_text())["workloads"]["tiny"]
+    assert set(found) == {"fkeras", "jax"}
+    for numbers in found.values():
+        assert numbers["parameters"] == 10 * 16 + 16 + 16 + 1
+        assert all(numbers[number] > 0 for number, _, _ in table.COLUMNS.values())
+        # Targets are uniform in [0, 1]: predicting their mean, which every epoch gets close to, leaves 1 / 12.
+        assert numbers["rounds"][-1]["train"]["loss"] == pytest.approx(1 / 12, abs=0.01)
+    assert found["fkeras"]["fkeras_ratio"] == 1
+    text = out.with_suffix(".md").read_text()
+    assert "| fkeras | " in text and "### tiny: MLP 10-16-1; batch 32" in text
+
+
+def test_a_failing_peer_and_the_best_of_a_column_are_marked():
+    numbers = {number: 2.0 for number, _, _ in table.COLUMNS.values()}
+    results = {
+        "workloads": {"mlp": {"fkeras": numbers, "jax": numbers | {"steps_per_s": 3.0}, "torch": {"failed": "why"}}}
+    }
+    head, ours, theirs, failed = table.rows(results, "mlp")
+    assert ours[head.index("steps/s")] == "2" and theirs[head.index("steps/s")] == "3*"
+    assert failed[:2] == ["torch", "failed: why"] and len(failed) == len(head)
+
+
+def test_the_ratio_is_the_median_of_ratios_within_rounds():
+    def rounds(*rates):
+        names = compare.SLICES.keys() - {"train"}
+        return {"rounds": [{"train": {"rate": r, "cpu_ms": 1.0}} | dict.fromkeys(names, 1.0) for r in rates]}
+
+    found = compare.summarize({"fkeras": rounds(10, 20, 90), "jax": rounds(5, 40, 30)})  # ratios 2, 0.5, 3
+    assert found["jax"]["fkeras_ratio"] == 2 and found["jax"]["steps_per_s"] == 30
+
+
+def test_data_are_the_same_for_every_peer_and_fit_the_batches():
+    for work in WORKLOADS.values():
+        small = work._replace(rows=2 * work.batch)
+        (x, y), (again, _) = small.data(), small.data()
+        assert work.rows % work.batch == 0 and small.steps == 2
+        assert x.shape == (small.rows, *work.inputs) and (x == again).all()
+        assert y is x if work.targets is None else y.shape == (small.rows, *work.targets)
+
+
+def test_names_that_do_not_exist_are_refused(capsys):
+    with pytest.raises(SystemExit):
+        compare.main(["--peers", "caffe"])
+    assert f"unknown name 'caffe'; known: {', '.join(PEERS)}" in capsys.readouterr().err
