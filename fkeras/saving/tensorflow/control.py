@@ -1,0 +1,124 @@
+"""Rules of loops and branches: their bodies become functions of the graph's library."""
+
+import numpy as np
+
+from fkeras.saving.tensorflow.emit import emit, rule, whole
+from fkeras.saving.tensorflow.graph import DType, Shape
+
+
+def _function(body, name, tensors, make):
+    """Adds a function to the library; its first arguments are the sizes that are known outside."""
+    inner = body.inner(name)
+    inner.sizes = {size: inner.arg(np.int32, ()) for size in body.sizes}
+    given = [inner.arg(t.dtype, t.shape) for t in tensors]
+    sizes = list(inner.sizes.values())
+    return inner.finish(make(inner, sizes, given))
+
+
+def _closed(body, jaxpr, args):
+    """Emits a closed jaxpr; its results in full."""
+    consts = [body.const(np.asarray(c)) for c in jaxpr.consts]
+    outs = emit(body, jaxpr.jaxpr, consts, args)
+    return [whole(body, t, v.aval) for t, v in zip(outs, jaxpr.jaxpr.outvars, strict=True)]
+
+
+def _loop(body, variables, condition, step):
+    """Runs `step` while `condition` holds; both are functions (body, variables). Returns the last variables."""
+    known = list(body.sizes.values())
+
+    def test(inner, sizes, given):
+        return [condition(inner, given)]
+
+    def go(inner, sizes, given):
+        return [*sizes, *step(inner, given)]
+
+    functions = {"cond": _function(body, "cond", variables, test), "body": _function(body, "body", variables, go)}
+    inputs = [*known, *variables]
+    shapes = [t.shape for t in inputs]
+    attrs = {"T": [DType(t.dtype) for t in inputs], "output_shapes": [Shape(s) for s in shapes], **functions}
+    dtypes = [t.dtype for t in inputs]
+    outs = body.op("StatelessWhile", inputs, shape=shapes, dtype=dtypes, count=len(inputs), **attrs)
+    return outs[len(known) :]
+
+
+@rule("while")
+def _while(body, call):
+    p = call.params
+    n, m = p.cond_nconsts, p.cond_nconsts + p.body_nconsts
+
+    def condition(inner, given):
+        return _closed(inner, p.cond_jaxpr, [*given[:n], *given[m:]])[0]
+
+    def step(inner, given):
+        return [*given[:m], *_closed(inner, p.body_jaxpr, given[n:])]
+
+    return _loop(body, call.ins, condition, step)[m:]
+
+
+@rule("scan")
+def _scan(body, call):
+    """A loop over the count of steps; what the steps put out is collected in lists of tensors."""
+    p, jaxpr, length = call.params, call.params.jaxpr, call.params.length
+    n, m = p.num_consts, p.num_consts + p.num_carry
+    consts, carry, xs = call.ins[:n], call.ins[n:m], call.ins[m:]
+    outs = call.outs[p.num_carry :]
+    wanted = [i for i, used in enumerate(call.used[p.num_carry :]) if used]
+    lists = [_new_list(body, outs[i], length) for i in wanted]
+    start = body.ints(0)
+    ends = np.cumsum([1, len(consts), len(carry), len(xs), len(lists)]).tolist()
+
+    def condition(inner, given):
+        return inner.binary("Less", given[0], inner.size(length), np.bool_)
+
+    def step(inner, given):
+        count, consts, carry, xs, lists = (given[a:b] for a, b in zip([0, *ends], ends, strict=False))
+        at = inner.binary("Sub", inner.size(length - 1), count[0]) if p.reverse else count[0]
+        results = _closed(inner, jaxpr, [*consts, *carry, *(inner.take(x, at) for x in xs)])
+        ys = results[p.num_carry :]
+        lists = [_put(inner, held, at, ys[i]) for held, i in zip(lists, wanted, strict=True)]
+        count = inner.binary("AddV2", count[0], inner.ints(1))
+        return [count, *consts, *results[: p.num_carry], *xs, *lists]
+
+    found = _loop(body, [start, *consts, *carry, *xs, *lists], condition, step)
+    stacked = dict.fromkeys(range(len(outs)))
+    for i, held in zip(wanted, found[ends[3] :], strict=True):
+        stacked[i] = _stack(body, held, outs[i])
+    return [*found[ends[1] : ends[2]], *stacked.values()]
+
+
+def _new_list(body, out, length):
+    attrs = {"element_dtype": DType(out.dtype), "shape_type": DType(np.int32)}
+    shape = body.shape(out.shape[1:])
+    held = body.op("TensorListReserve", shape, body.size(length), shape=(), dtype="variant", **attrs)
+    return held
+
+
+def _put(body, held, at, value):
+    attrs = {"element_dtype": DType(value.dtype)}
+    return body.op("TensorListSetItem", held, at, value, shape=(), dtype="variant", **attrs)
+
+
+def _stack(body, held, out):
+    attrs = {"element_dtype": DType(out.dtype), "num_elements": -1}
+    return body.op("TensorListStack", held, body.shape(out.shape[1:]), shape=out.shape, dtype=out.dtype, **attrs)
+
+
+@rule("cond")
+def _branch(body, call):
+    which, *given = call.ins
+    names = [f"branch_{i}" for i in range(len(call.params.branches))]
+    functions = [
+        _function(body, name, given, lambda inner, sizes, args, jaxpr=jaxpr: _closed(inner, jaxpr, args))
+        for name, jaxpr in zip(names, call.params.branches, strict=True)
+    ]
+    inputs = [*body.sizes.values(), *given]
+    shapes, dtypes = [o.shape for o in call.outs], [o.dtype for o in call.outs]
+    attrs = {"Tin": [DType(t.dtype) for t in inputs], "Tout": [DType(d) for d in dtypes],
+             "output_shapes": [Shape(s) for s in shapes]}  # fmt: skip
+    attrs |= {"shape": shapes, "dtype": dtypes, "count": len(shapes)}
+    which = body.cast(which, np.int32)
+    if len(functions) == 2:
+        picked = {"Tcond": DType(np.bool_), "then_branch": functions[1], "else_branch": functions[0]}
+        second = body.binary("NotEqual", which, body.ints(0), np.bool_)
+        return body.op("StatelessIf", second, inputs, **attrs, **picked)
+    return body.op("StatelessCase", which, inputs, **attrs, branches=functions)

@@ -1,0 +1,71 @@
+"""Folders that are written whole or not at all."""
+
+import contextlib
+import ctypes
+import os
+import secrets
+import shutil
+
+_EXCHANGE, _HERE = 2, -100  # RENAME_EXCHANGE and AT_FDCWD of Linux
+
+
+@contextlib.contextmanager
+def replacing_folder(path, overwrite=True, marker="saved_model.pb"):
+    """Yields a fresh folder beside `path`; on leaving without an error it takes the place of `path`.
+
+    Whatever happens before that (an exception, a full disk, a killed process), the old folder stays as it was. On
+    Linux the two change places in one step; elsewhere the old one is moved away first.
+
+    Raises:
+        FileExistsError: `path` exists, and `overwrite` is False, or it is not a folder that holds `marker`.
+    """
+    path = os.fspath(path)
+    target = os.path.realpath(path)
+    if os.path.exists(target):
+        if not overwrite:
+            raise FileExistsError(f"Cannot write {path!r}: it exists. Pass overwrite=True, or choose another name.")
+        if not os.path.isdir(target) or (os.listdir(target) and not os.path.exists(os.path.join(target, marker))):
+            raise FileExistsError(
+                f"Cannot write {path!r}: it exists and is not a SavedModel (it holds no {marker}), so that it is not "
+                f"replaced. Choose another name."
+            )
+    parent, name = os.path.split(target)
+    os.makedirs(parent, exist_ok=True)
+    fresh = os.path.join(parent, f".{name}.{secrets.token_hex(4)}.tmp")
+    try:
+        os.mkdir(fresh)
+        yield fresh
+        for folder, _, names in os.walk(fresh, topdown=False):
+            for inner in names:
+                _to_disk(os.path.join(folder, inner))
+            _to_disk(folder)
+        if not os.path.exists(target):
+            os.rename(fresh, target)
+        elif not _exchange(fresh, target):
+            old = f"{fresh}.old"
+            os.rename(target, old)
+            os.rename(fresh, target)
+            os.rename(old, fresh)
+        with contextlib.suppress(OSError):
+            _to_disk(parent)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)  # what is left of a failure, or the old folder
+
+
+def _exchange(a, b):
+    """Lets two folders change places in one step; returns False where the system cannot."""
+    try:
+        return ctypes.CDLL(None).renameat2(_HERE, os.fsencode(a), _HERE, os.fsencode(b), _EXCHANGE) == 0
+    except (AttributeError, OSError, TypeError):
+        return False
+
+
+def _to_disk(path):
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError:
+        if not os.path.isdir(path):  # some file systems have no folders to flush
+            raise
+    finally:
+        os.close(handle)

@@ -1,0 +1,45 @@
+"""A model's computation with sizes that are not known: what is exported."""
+
+import jax
+from jax import export
+
+from fkeras.layers.base import Context
+from fkeras.layers.kernels import formulation
+
+
+def free_inputs(model, what):
+    """Returns the tree of the model's inputs as `jax.ShapeDtypeStruct`s; sizes that are None have names.
+
+    All inputs have the batch size b; any other unknown size is a free one of its own.
+
+    Raises:
+        ValueError: The model's input shape is not known.
+    """
+    model._require_built(what)
+    symbols = model.inputs
+    if symbols is None:
+        raise ValueError(f"{model.label}: cannot {what}: its input shape is not known. Call it on data once.")
+    names, shapes = iter(f"n{i}" for i in range(1 << 30)), []
+    for s in symbols:
+        shapes.append(
+            [
+                "b" if s.shape[0] is None else str(s.shape[0]),
+                *(next(names) if d is None else str(d) for d in s.shape[1:]),
+            ]
+        )
+    scope = export.SymbolicScope()
+    specs = [
+        jax.ShapeDtypeStruct(export.symbolic_shape(",".join(shape), scope=scope), s.dtype)
+        for shape, s in zip(shapes, symbols, strict=True)
+    ]
+    return model._input_tree(specs)
+
+
+def forward_of(model):
+    """Returns the pure function (params, state, x) -> (outputs, state) of inference."""
+
+    def forward(params, state, x):
+        with formulation("lax"):  # whole convolutions and poolings, which every platform has
+            return model.apply_masked(params, state, x, Context())[:2]
+
+    return forward
