@@ -80,6 +80,7 @@ class Graph:
                 continue
             found[id(node)] = node
             if isinstance(node.layer, InputLayer):
+                self._check_direction()
                 ins = ", ".join(s.node.layer.name for s in self.input_symbols)
                 raise ValueError(
                     f"Model {self.name!r}: its outputs also depend on {node.layer.label}, which is not among its "
@@ -88,6 +89,21 @@ class Graph:
             stack += [s.node for s in _parents(node) if id(s) not in known]
         begin = [s.node for s in self.input_symbols if isinstance(s.node.layer, InputLayer)]
         return begin + sorted(found.values(), key=lambda n: n.order)
+
+    def _check_direction(self):
+        """Raises ValueError if an input is computed from an output."""
+        for symbol in self.input_symbols:
+            seen, stack = set(), list(_parents(symbol.node))
+            while stack:
+                one = stack.pop()
+                if any(one is s for s in self.output_symbols):
+                    raise ValueError(
+                        f"Model {self.name!r}: its input {symbol.name!r} is computed from its output {one.name!r}, so "
+                        f"that the graph would be a cycle. Are inputs and outputs swapped?"
+                    )
+                if id(one.node) not in seen:
+                    seen.add(id(one.node))
+                    stack += _parents(one.node)
 
     def _check_names(self):
         by_name = collections.defaultdict(list)

@@ -38,7 +38,7 @@ class Model(Trainer, Layer):
         if inputs is not None or outputs is not None:
             if inputs is None or outputs is None:
                 raise TypeError("Model(inputs, outputs) needs both.")
-            self._use(Graph(inputs, outputs, self.name))
+            self._use(Graph(_alone(inputs), _alone(outputs), self.name))
 
     @classmethod
     def default_name(cls):
@@ -103,6 +103,11 @@ class Model(Trainer, Layer):
             return leaves[0] if len(leaves) == 1 else leaves
         names = self.input_names
         if isinstance(leaves, dict):
+            if missing := [n for n in names if n not in leaves]:
+                raise ValueError(
+                    f"{self.label}: expected inputs called {', '.join(names)}, got {', '.join(map(str, leaves))}: "
+                    f"there is no {missing[0]!r}."
+                )
             leaves = [leaves[n] for n in names]
         if len(leaves) != len(names):
             raise ValueError(f"{self.label}: expected {len(names)} inputs ({', '.join(names)}), got {len(leaves)}.")
@@ -276,6 +281,11 @@ class Model(Trainer, Layer):
         return saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, by_name=by_name, **kwargs)
 
 
+def _alone(tree):
+    """Returns the one entry of a list of one symbol: as in Keras, such a model returns an array and not a list."""
+    return tree[0] if isinstance(tree, (list, tuple)) and len(tree) == 1 else tree
+
+
 def _functional_name():
     n = Layer._counts.get("functional", 0)
     Layer._counts["functional"] = n + 1
@@ -336,6 +346,8 @@ class Sequential(Model):
                 f"{self.label}: expected a layer, got {type(layer).__name__}: {layer!r}. "
                 f"A function goes into Lambda or Activation."
             )
+        if layer is self or any(one is self for one in layer.own_and_inner()):
+            raise ValueError(f"{self.label}: cannot hold itself, which would be a cycle, got {layer.label}.")
         if layer.name in self._names:
             raise ValueError(
                 f"{self.label}: it already has a layer called {layer.name!r}. Names are keys of the parameter tree: "

@@ -70,6 +70,34 @@ def test_operators_on_symbols_are_those_on_arrays():
         np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
+def every_operator(x, y, six, round=round):
+    eye = np.eye(6, dtype="float32")
+    return [
+        x + y, x - y, x * y, x / y, x // y, x % y, x**2.0, 2.0**x, 2 / x, 7 // x, 7 % x, x @ eye, abs(-x), round(x),
+        six + x, six - x, six * x, six / x, np.float32(2) * x, x + list(six),
+        x < y, x <= y, x > y, x >= y, 0.5 < x, (x > 0) & (y > 0), (x > 0) | (y > 0), (x > 0) ^ (y > 0), ~(x > 0),
+        x[..., None], x[:, None, :], x[:, -1], x[:, ::-1], x[:, 1:-1], x[..., -2:],
+    ]  # fmt: skip
+
+
+def test_every_operator_equals_that_on_arrays_and_survives_json_and_keras(keras):
+    x, y, six = Input((6,)), Input((6,)), np.arange(1.0, 7, dtype="float32")
+    made = Model([x, y], every_operator(x, y, six))
+    theirs = keras.models.model_from_json(made.to_json())
+    a, b = X, X + 1
+    for other in (made, fkeras.models.model_from_json(made.to_json()), theirs):
+        for got, want in zip(other([a, b]), every_operator(a, b, six, np.round), strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-5)
+    np.testing.assert_allclose(Model(x, jnp.arange(6.0) + x)(X), X + np.arange(6), rtol=1e-6)
+
+
+def test_a_list_of_one_input_or_output_is_that_input_or_output():
+    x = Input((6,), name="x")
+    model = Model([x], [Dense(2)(x)])
+    assert model.output_shape == (None, 2) and model(X).shape == model([X]).shape == (24, 2)
+    assert model.predict([X], verbose=0).shape == model.predict({"x": X}, verbose=0).shape == (24, 2)
+
+
 def test_a_call_may_fix_training_and_bring_a_mask():
     x = Input((50,))
     always = Model(x, layers.Dropout(0.5)(x, training=True))
@@ -138,12 +166,75 @@ def test_transfer_learning_by_freezing_and_cutting():
     assert len(model.trainable_weights) == 2 and len(model.non_trainable_weights) == 4
 
 
+class Holder(layers.Layer):
+    def call(self, x):
+        return self.inner(x)
+
+
+def hold_each_other():
+    first, second = Holder(name="first"), Holder(name="second")
+    first.inner = second
+    second.inner = first
+
+
+def swapped():
+    x = Input((6,))
+    features = Dense(2, name="features")(x)
+    Model(Dense(1, name="head")(features), features)
+
+
+def holds_itself():
+    model = Sequential(name="snake")
+    model.add(Sequential([model], name="tail"))
+
+
+def two_inputs():
+    a, b = Input((6,), name="a"), Input((6,), name="b")
+    return Model([a, b], Add()([a, b]), name="pair")
+
+
 BAD_GRAPHS = {
     "not symbols": (lambda: Model(X, X), "expected its inputs to be symbols"),
+    "a layer as output": (lambda: Model(Input((6,)), Dense(2)), "expected its outputs to be symbols"),
     "only inputs": (lambda: Model(Input((6,))), "Model(inputs, outputs) needs both"),
     "an array has no shape yet": (lambda: np.asarray(Input((6,))), "has no numbers yet"),
+    "a function of numpy": (lambda: np.exp(Input((6,))), "or wrap the function in Lambda, to compute with it"),
     "truth": (lambda: bool(Input((6,))), "has no truth value"),
-}
+    "odd index": (lambda: Input((6,))[[0, 1]], "A symbol is indexed by ints, slices, ... and None, got [0, 1]"),
+    "a string": (lambda: Dense(2, name="d")("hello"), "Dense 'd': expected an array, a symbol made by Input(...), or a "
+                 "list or dict of them, got 'hello' (str)."),
+    "None": (lambda: Dense(2)(None), "got None. Did a function forget to return its result?"),
+    "nothing": (lambda: Dense(2, name="d")(), "Dense 'd': called on nothing; expected an array or a symbol"),
+    "junk": (lambda: Dense(2)({"a": object}), "got the class object. Did you mean object(...)(x)?"),
+    "a layer": (lambda: Dense(2)(Dense(3, name="e")), "got the layer Dense 'e' itself. Call it first:"),
+    "a class": (lambda: Dense(2)(Dense), "got the class Dense. Did you mean Dense(...)(x)?"),
+    "strings": (lambda: Dense(2)(np.array(["a"])), "got an array of dtype <U1. Are there strings or None among"),
+    "a model on None": (lambda: two_inputs()(None), "Model 'pair': expected 2 inputs (a, b), got 1."),
+    "symbols and arrays": (lambda: Add(name="sum")([Input((6,)), X]), "Add 'sum': called on symbols and on an array of "
+                           "shape (24, 6) together. A constant enters a graph by an operator (x + array)"),
+    "three of two inputs": (lambda: two_inputs()([X, X, X]), "Model 'pair': expected 2 inputs (a, b), got 3."),
+    "a wrong key": (lambda: two_inputs()({"a": X, "c": X}), "expected inputs called a, b, got a, c: there is no 'b'."),
+    "an input and a layer of one name": (lambda: Model(x := Input((6,), name="d"), Dense(1, name="d")(x)),
+                                         "2 layers are called 'd' (InputLayer, Dense)"),
+    "swapped ends": (swapped, "its input 'head' is computed from its output 'features', so that the graph would be a "
+                     "cycle. Are inputs and outputs swapped?"),
+    "layers in a circle": (hold_each_other, "Holder 'second': cannot hold Holder 'first' as 'inner', which holds it: a "
+                           "cycle."),
+    "a model in itself": (holds_itself, "Sequential 'snake': cannot hold itself, which would be a cycle"),
+}  # fmt: skip
+
+
+def test_a_symbol_of_real_keras_is_named(keras):
+    with pytest.raises(
+        TypeError, match=r"got a KerasTensor, a symbol of real Keras. Begin the graph with fkeras.Input"
+    ):
+        Dense(2)(keras.Input((6,)))
+
+
+def test_the_first_argument_may_be_named_and_numbers_may_be_lists():
+    q = np.ones((1, 3, 4), "float32")
+    assert Dense(2)(inputs=X).shape == (24, 2) and layers.MultiHeadAttention(2, 2)(query=q, value=q).shape == (1, 3, 4)
+    assert Dense(2)([[1.0, 2.0]]).shape == (1, 2)
 
 
 @pytest.mark.parametrize("case", BAD_GRAPHS)

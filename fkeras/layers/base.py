@@ -26,7 +26,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from fkeras import constraints, dtypes, initializers, regularizers, rng, tree
-from fkeras.layers import custom
+from fkeras.layers import arguments, custom
+from fkeras.layers.arguments import NOTHING
 from fkeras.layers.shapes import (
     BATCH,
     PROBES,
@@ -343,8 +344,14 @@ class Layer(Configured):
             object.__setattr__(self, name, bool(value))
             for child in self.children().values():
                 child.trainable = value
-        else:
-            super().__setattr__(name, value)
+            return
+        held = isinstance(value, Layer) and "_real" not in self.__dict__ and name not in _NO_CHILDREN
+        if held and any(one is self for one in value.own_and_inner()):
+            raise ValueError(
+                f"{self.label}: cannot hold {value.label} as {name!r}, which holds it: a cycle. To only remember a "
+                f"layer, hold a function: self.{name} = lambda: layer."
+            )
+        super().__setattr__(name, value)
 
     def __getattr__(self, name):
         cell = self.__dict__.get("_cell")
@@ -356,9 +363,12 @@ class Layer(Configured):
         built = self.__dict__.get("_cell") is not None or name.startswith("_")
         return "" if built else " It has no weights yet: they are made when it first sees an input shape."
 
-    def __call__(self, x, *args, training=None, mask=None, **kwargs):
+    def __call__(self, x=NOTHING, *args, training=None, mask=None, **kwargs):
         """Calls the layer on arrays (computes, building at first) or on symbols (adds it to a graph)."""
-        x = self.pack(x, *args, **kwargs)
+        if x is NOTHING:
+            x, kwargs = arguments.first_by_name(self, kwargs)
+        x = self.pack(arguments.numbers_as_array(x), *args, **kwargs)
+        arguments.check_kinds(self, x)
         if (frame := custom.running()) is not None and id(self) in frame.keys:
             return custom.inner_call(frame, self, x, training, mask)
         if is_symbolic(x):

@@ -10,7 +10,17 @@ from fkeras.layers.symbol import Symbol
 from fkeras.settings import choice, setting
 
 BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "lt", "le", "gt", "ge", "eq", "ne")
-UNARY = ("neg", "abs")
+LOGICAL = ("and", "or", "xor")
+UNARY = ("neg", "abs", "round", "invert")
+
+
+def _logical(function):
+    """Keras's `&`, `|`, `^` and `~` are logical on any dtype: what is not zero is true."""
+    return lambda *arrays: function(*(a.astype(bool) for a in arrays))
+
+
+_OWN = {"and": _logical(jnp.logical_and), "or": _logical(jnp.logical_or), "xor": _logical(jnp.logical_xor),
+        "invert": _logical(jnp.logical_not), "round": jnp.round}  # fmt: skip
 
 
 @layers.register
@@ -19,6 +29,7 @@ class Operator(Layer):
 
     Args:
         operator: Name in Python's `operator` module: "add", "sub", "mul", "truediv", "pow", "matmul", "neg", ...
+            "and", "or", "xor" and "invert" are logical.
         constant: The other operand (a number or nested lists of numbers), or None with two inputs.
         swapped: The constant stands on the left.
 
@@ -27,13 +38,13 @@ class Operator(Layer):
         [0.75]
     """
 
-    operator: str = setting(choice(*BINARY, *UNARY))
+    operator: str = setting(choice(*BINARY, *LOGICAL, *UNARY))
     constant: object = None
     swapped: bool = False
     takes_ints = True
 
     def forward(self, params, state, x, ctx):
-        apply = getattr(operator, self.operator)
+        apply = _OWN.get(self.operator) or getattr(operator, self.operator)
         if self.operator in UNARY:
             return apply(x), state
         if self.constant is None:
@@ -93,9 +104,9 @@ def _unary(name):
     return lambda self: Operator(name)(self)
 
 
-for _name in BINARY[:-2]:  # == and != stay Python's: symbols are compared as objects and are keys of dicts
+for _name in (*BINARY[:-2], *LOGICAL):  # == and != stay Python's: symbols are compared as objects and are keys of dicts
     setattr(Symbol, f"__{_name}__", _binary(_name))
-for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"):
+for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", *LOGICAL):
     setattr(Symbol, f"__r{_name}__", _binary(_name, swapped=True))
 for _name in UNARY:
     setattr(Symbol, f"__{_name}__", _unary(_name))

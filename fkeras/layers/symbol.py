@@ -7,6 +7,14 @@ import numpy as np
 
 _order = itertools.count()
 
+_UFUNCS = {
+    "add": "add", "subtract": "sub", "multiply": "mul", "divide": "truediv", "true_divide": "truediv",
+    "floor_divide": "floordiv", "remainder": "mod", "power": "pow", "matmul": "matmul", "less": "lt",
+    "less_equal": "le", "greater": "gt", "greater_equal": "ge", "bitwise_and": "and", "bitwise_or": "or",
+    "bitwise_xor": "xor",
+}  # fmt: skip
+_MIRRORED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
+
 
 class Symbol:
     """A value of a graph: shape (None where unknown), dtype, and the node that computes it.
@@ -29,10 +37,18 @@ class Symbol:
     def __array__(self, dtype=None, copy=None):
         raise TypeError(
             f"{self!r} has no numbers yet: it stands for a value of a graph. Use a layer, or wrap the function "
-            f"in Lambda, to compute with it."
+            f"in Lambda, to compute with it: Lambda(jnp.exp)(x)."
         )
 
-    __jax_array__ = __array__
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        """NumPy's functions find no numbers here; its operators (array + symbol) are those of the symbol."""
+        name = _UFUNCS.get(ufunc.__name__)
+        if method != "__call__" or name is None or kwargs or len(inputs) != 2:
+            return self.__array__()
+        if isinstance(inputs[0], Symbol):
+            return getattr(inputs[0], f"__{name}__")(inputs[1])
+        mirrored = _MIRRORED.get(name, f"r{name}")
+        return getattr(self, f"__{mirrored}__")(inputs[0])
 
     def __bool__(self):
         raise TypeError(f"{self!r} has no truth value: it stands for a value of a graph. Use a layer to branch.")

@@ -1,6 +1,7 @@
 """The config of a graph: its layers, which was called on what, its inputs and outputs."""
 
 import jax
+import numpy as np
 
 from fkeras.graph import InputLayer, node_arguments
 from fkeras.layers.base import layers as family
@@ -30,7 +31,7 @@ def functional_config(model):
 
     def tensor(symbol):
         if not isinstance(symbol, Symbol):
-            return serialize(symbol)
+            return _constant(symbol)
         about = {"shape": list(symbol.shape), "dtype": str(symbol.dtype), "keras_history": history(symbol)}
         return {"class_name": "__keras_tensor__", "config": about}
 
@@ -63,6 +64,15 @@ def functional_config(model):
         "input_layers": _map(end, graph.inputs),
         "output_layers": _map(end, graph.outputs),
     }
+
+
+def _constant(value):
+    """Returns what a config holds for an argument that is no symbol: arrays are written as Keras writes them."""
+    if len(getattr(value, "shape", ())) == 0:
+        return serialize(value)
+    array = np.asarray(value)
+    kind = {"f": "float32", "i": "int32", "u": "int32", "b": "bool"}.get(array.dtype.kind, str(array.dtype))
+    return {"class_name": "__numpy__", "config": {"value": array.tolist(), "dtype": kind}}
 
 
 def _map(function, tree):
@@ -175,8 +185,6 @@ class _Reader:
         if value.get("class_name") == "__keras_tensor__":
             return self.symbol(*value["config"]["keras_history"])
         if value.get("class_name") in ("__numpy__", "__tensor__"):
-            import numpy as np
-
             return np.asarray(value["config"]["value"], value["config"]["dtype"])
         return {k: self.value(v) for k, v in value.items()}
 

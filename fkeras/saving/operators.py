@@ -1,5 +1,7 @@
 """Python's operators on symbols, between the layers that stand for them here and the operations of Keras's graphs."""
 
+import numpy as np
+
 from fkeras import activations
 from fkeras.layers.symbol import Symbol
 from fkeras.settings import snake_case
@@ -22,6 +24,11 @@ _NAMES = {
     "ne": "NotEqual",
     "neg": "Negative",
     "abs": "Absolute",
+    "and": "LogicalAnd",
+    "or": "LogicalOr",
+    "xor": "LogicalXor",
+    "invert": "LogicalNot",
+    "round": "Round",
 }
 _OURS = {theirs: ours for ours, theirs in _NAMES.items()} | {"Divide": "truediv"}
 
@@ -48,7 +55,8 @@ def arguments(layer, inputs):
         return list(inputs)
     if layer.constant is None:
         return [inputs]
-    return [layer.constant, inputs] if layer.swapped else [inputs, layer.constant]
+    constant = np.asarray(layer.constant) if isinstance(layer.constant, (list, tuple)) else layer.constant
+    return [constant, inputs] if layer.swapped else [inputs, constant]
 
 
 def _without_dots(index, rank):
@@ -99,7 +107,7 @@ def from_keras(data):
         found, kept["operator"] = "Operator", _OURS[name]
         places = [i for i, a in enumerate(calls[0]) if not _is_tensor(a)]
         if places:
-            kept |= {"constant": calls[0][places[0]], "swapped": places[0] == 0}
+            kept |= {"constant": _read_constant(calls[0][places[0]]), "swapped": places[0] == 0}
         tensors = [[t for t in c if _is_tensor(t)] for c in calls]
     elif len(calls[0]) == 1 and activations.activations.find(snake_case(name)) is not None:
         found, kept["activation"], tensors = "Activation", snake_case(name), calls
@@ -113,6 +121,10 @@ def from_keras(data):
 
 def _is_tensor(value):
     return isinstance(value, dict) and value.get("class_name") == "__keras_tensor__"
+
+
+def _read_constant(value):
+    return value["config"]["value"] if isinstance(value, dict) else value  # an array: {"class_name": "__numpy__", ...}
 
 
 def _read_index(index):

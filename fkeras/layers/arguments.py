@@ -1,0 +1,75 @@
+"""What a layer may be called on, looked at once, at the door."""
+
+import inspect
+
+import jax
+import numpy as np
+
+from fkeras.layers import custom
+from fkeras.layers.symbol import Symbol
+
+NOTHING = object()  # the first argument of a call that names all its arguments
+
+_FIRST = ("inputs", "x", "sequences", "sequence", "query")  # what Keras's layers call their first argument
+
+
+def first_by_name(layer, kwargs):
+    """Returns (x, the other arguments) of a call like `layer(inputs=x)`.
+
+    Raises:
+        TypeError: The call has no input.
+    """
+    names = [*inspect.signature(layer.call).parameters][:1] if custom.is_keras_style(layer) else _FIRST
+    for name in names:
+        if name in kwargs:
+            return kwargs[name], {k: v for k, v in kwargs.items() if k != name}
+    raise TypeError(f"{layer.label}: called on nothing; expected an array or a symbol as its first argument.")
+
+
+def numbers_as_array(x):
+    """Returns an array for nested lists of Python's numbers; anything else as it is."""
+    leaves = jax.tree.leaves(x) if isinstance(x, (list, tuple)) else ()
+    return np.asarray(x) if leaves and all(isinstance(leaf, (int, float)) for leaf in leaves) else x
+
+
+def check_kinds(layer, x):
+    """Raises TypeError for what is neither an array nor a symbol, and for symbols beside arrays."""
+    leaves = jax.tree.leaves(x)
+    symbols = sum(isinstance(leaf, Symbol) for leaf in leaves)
+    if symbols and symbols < len(leaves):
+        other = next(leaf for leaf in leaves if not isinstance(leaf, Symbol))
+        raise TypeError(
+            f"{layer.label}: called on symbols and on an array of shape {np.shape(other)} together. A constant enters "
+            f"a graph by an operator (x + array), inside a Lambda, or as an Input of its own."
+        )
+    if symbols:
+        return
+    for leaf in [x] if x is None else leaves:
+        if not _is_array(leaf):
+            raise TypeError(
+                f"{layer.label}: expected an array, a symbol made by Input(...), or a list or dict of them, got "
+                f"{_about(leaf)}"
+            )
+
+
+def _is_array(leaf):
+    if isinstance(leaf, (jax.Array, int, float, complex)):
+        return True
+    if isinstance(leaf, (np.ndarray, np.generic)):
+        return leaf.dtype.kind not in "OUSMm"
+    if isinstance(leaf, type) or type(leaf).__name__ == "KerasTensor":
+        return False
+    return hasattr(leaf, "__array__") or hasattr(leaf, "__jax_array__")  # tensors of other libraries, frames, handles
+
+
+def _about(leaf):
+    kind = type(leaf)
+    if isinstance(leaf, type):
+        return f"the class {leaf.__name__}. Did you mean {leaf.__name__}(...)(x)?"
+    if hasattr(leaf, "apply_masked"):
+        return f"the layer {leaf.label} itself. Call it first: outer(inner(x))."
+    if kind.__name__ == "KerasTensor":
+        return "a KerasTensor, a symbol of real Keras. Begin the graph with fkeras.Input(...)."
+    if isinstance(leaf, np.ndarray):
+        return f"an array of dtype {leaf.dtype}. Are there strings or None among the numbers?"
+    return f"{leaf!r} ({kind.__name__})." if leaf is not None else "None. Did a function forget to return its result?"
