@@ -87,18 +87,21 @@ class _Observed:
     def __call__(self, *args):
         leaves, structure = jax.tree.flatten(args)
         about = structure, tuple((a.shape, a.dtype) if hasattr(a, "shape") else type(a) for a in leaves)
-        if about not in self.compiled:
-            self.compiled[about] = self._compile(args)
-        return self.compiled[about](*args)
-
-    def _compile(self, args):
+        if about in self.compiled:
+            return self.compiled[about](*args)
         use_cache()
         at, start = datetime.datetime.now(), time.perf_counter()
-        compiled = self.function.lower(*args).compile()
         shapes = _shapes(dict(zip(inspect.signature(self.function).parameters, args, strict=True)))
-        seconds = time.perf_counter() - start
+        if jax.process_count() == 1:
+            compiled = self.compiled[about] = self.function.lower(*args).compile()
+            seconds = time.perf_counter() - start
+            out = compiled(*args)
+        else:  # pmap takes each process's own rows, and XLA's program those of all: pmap itself has to call it
+            compiled, self.compiled[about] = None, self.function
+            out = self.function(*args)
+            seconds = time.perf_counter() - start
         self.log.append(_Entry(self.facts, shapes, self._why(shapes), at, seconds, compiled))
-        return compiled
+        return out
 
     def _why(self, shapes):
         """Says what sets this program apart from the last one of its kind."""
@@ -126,6 +129,8 @@ def _shapes(arguments):
 
 
 def _measured(entry):
+    if entry.compiled is None:
+        return Compiled(entry.facts["kind"], entry.why, entry.at, entry.seconds, None, None)
     flops = peak = None
     costs = entry.compiled.cost_analysis()
     costs = costs[0] if isinstance(costs, (list, tuple)) else costs  # JAX 0.4 gave one per device

@@ -18,7 +18,7 @@ import numpy as np
 from fkeras import callbacks as callbacks_lib
 from fkeras import optim, rng, tree
 from fkeras.data import feed, sources
-from fkeras.distribute import parallel
+from fkeras.distribute import parallel, processes
 from fkeras.goals import looks_like_metrics, make_goals, resolve_losses, resolve_metrics, spread
 from fkeras.once import jit_once
 from fkeras.programs import CompileReport, Programs
@@ -306,7 +306,7 @@ class Trainer:
         )
         self._ready(source, "fit")
         steps = _steps(source, steps_per_epoch, "steps_per_epoch")
-        verbose = 1 if verbose == "auto" else int(verbose)
+        verbose = _verbosity(verbose)
         if not isinstance(callbacks, callbacks_lib.CallbackList):
             callbacks = callbacks_lib.CallbackList(
                 callbacks, add_history=True, add_progbar=verbose != 0, verbose=verbose, epochs=epochs, steps=steps,
@@ -314,8 +314,12 @@ class Trainer:
             )  # fmt: skip
         self.stop_training, self._initial_epoch = False, None
         goals = self._goals(source.peek())
+        devices = self._devices()
         if verbose:
-            parallel.announce(self._devices())
+            parallel.announce(devices)
+        if devices.parts > 1:
+            facts = {"batch_size": source.batch_size, "number of steps": steps, "epochs": epochs, "seed": self._seed}
+            processes.check_agreement(self, facts, weights=not len(self.compile_report()))
         callbacks.on_train_begin()
         logs = {}
         with self._settled():
@@ -419,7 +423,7 @@ class Trainer:
         self._require_compiled("evaluate")
         source = feed.training_source(self, x, y, sample_weight, None, batch_size, False, steps, "evaluate")
         self._ready(source, "evaluate")
-        verbose = 1 if verbose == "auto" else int(verbose)
+        verbose = _verbosity(verbose)
         if not isinstance(callbacks, callbacks_lib.CallbackList):
             callbacks = callbacks_lib.CallbackList(
                 callbacks, add_progbar=verbose != 0, verbose=verbose, epochs=1, steps=_steps(source, steps, "steps"),
@@ -471,7 +475,7 @@ class Trainer:
         """
         source = feed.prediction_source(self, x, batch_size, steps)
         self._ready(source, "predict")
-        verbose = 1 if verbose == "auto" else int(verbose)
+        verbose = _verbosity(verbose)
         total = _steps(source, steps, "steps")
         if not isinstance(callbacks, callbacks_lib.CallbackList):
             callbacks = callbacks_lib.CallbackList(
@@ -479,7 +483,7 @@ class Trainer:
             )
         devices = self._devices()
         callbacks.on_predict_begin()
-        params, state = devices.hold(self.gather())
+        params, state = devices.hold_here(self.gather())
         reader, step = source.reader(share=sources.Share(devices.width)), 0
         waiting, done = collections.deque(), []
         with contextlib.closing(reader):
@@ -542,7 +546,7 @@ class Trainer:
         self._ready(source, "predict_on_batch")
         devices = self._devices()
         block, _ = source.reader(share=sources.Share(devices.width)).read(1, 1)
-        params, state = devices.hold(self.gather())
+        params, state = devices.hold_here(self.gather())
         out, state = self._run_predict(params, state, block, devices)
         if self._is_stateful():
             self.scatter(params, state)
@@ -612,6 +616,7 @@ class Pace:
         self.capacity = fixed or int(min(max(sources.BLOCK_BYTES // max(size, 1), 1), sources.BLOCK_STEPS))
         self.fixed = fixed
         self.steps = fixed or 1
+        self.processes, self.count, self.agree_at = devices.parts, 0, 4
         self.waiting = collections.deque()
         self.last = None
 
@@ -622,14 +627,24 @@ class Pace:
             return
         result, n = self.waiting.popleft()
         if hasattr(result, "block_until_ready"):
-            result.block_until_ready()
+            with processes.waiting("the sums of a training step"):
+                result.block_until_ready()
         now = time.perf_counter()
         if self.last is not None and not self.fixed:
-            per_step = (now - self.last) / n
-            fitting = DISPATCH_SECONDS / max(per_step, 1e-7)
-            # Grow by doubling: the first dispatches carry compilation and are slower than what follows.
-            self.steps = int(min(max(fitting, 1), self.steps * 2, self.capacity))
+            self._choose((now - self.last) / n)
         self.last = now
+
+    def _choose(self, seconds):
+        """Chooses the next number of steps, given the seconds of one."""
+        fitting = int(min(max(DISPATCH_SECONDS / max(seconds, 1e-7), 1), self.capacity))
+        if self.processes == 1:
+            # Grow by doubling: the first dispatches carry compilation and are slower than what follows.
+            self.steps = min(fitting, self.steps * 2)
+            return
+        self.count += 1  # all processes have to take the same steps: they agree on them now and then
+        if self.count == self.agree_at:
+            self.agree_at *= 2
+            self.steps = int(processes.gathered(np.int32(fitting)).min())
 
 
 def _keeps_rows(goal, y, spec):
@@ -640,6 +655,11 @@ def _keeps_rows(goal, y, spec):
     pred = jax.ShapeDtypeStruct((y.shape[0], *spec.shape[1:]), spec.dtype)
     parts = [goal.loss] * (goal.loss is not None) + [m for _, m, _ in goal.metrics]
     return all(p.per_row(y, pred) for p in parts)
+
+
+def _verbosity(verbose):
+    """Returns how much to print: nothing but in the process that prints."""
+    return (1 if verbose == "auto" else int(verbose)) if processes.is_main() else 0
 
 
 def _share(devices):
@@ -668,7 +688,8 @@ def _fetch(devices, out, rows):
 
 def _floats(logs):
     """Fetches logs to the host. Keras sorts the names of an epoch's logs; so do we."""
-    host = jax.device_get(logs)
+    with processes.waiting("the end of an epoch"):
+        host = jax.device_get(logs)
     return {k: float(v) if np.ndim(v) == 0 else np.asarray(v) for k, v in sorted(host.items())}
 
 

@@ -1,5 +1,10 @@
 """Data parallelism: the number of devices does not change the result."""
 
+import os
+import subprocess
+import sys
+import time
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -204,3 +209,103 @@ def test_a_batch_smaller_than_the_devices_warns_once():
     with pytest.warns(UserWarning, match="a batch of 3 rows leaves 5 of 8 devices idle") as caught:
         model.fit(X[:9], X[:9, :2], batch_size=3, epochs=2, verbose=0)
     assert len(caught) == 1
+
+
+# ------------------------------------------------------------------------------------ several processes
+
+JOB = """
+import os, signal, sys, time
+import fkeras
+fkeras.distribute.initialize(timeout=%(timeout)s)
+import jax, numpy as np
+from fkeras import layers
+rng = np.random.default_rng(0)
+x, y = rng.normal(size=(50, 6)).astype("float32"), rng.integers(0, 3, 50)
+rank, size = jax.process_index(), jax.process_count()
+%(first)s
+model = fkeras.Sequential([layers.Input((6,)), layers.Dense(8), layers.BatchNormalization(), layers.Dropout(0.3),
+                           layers.Dense(3, activation="softmax")])
+model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+%(then)s
+"""
+TRAIN = """
+def batches():
+    local = 16 // size
+    for at in range(0, 48, 16):
+        mine = slice(at + rank * local, at + (rank + 1) * local)
+        yield x[mine], y[mine]
+history = model.fit(x, y, batch_size=12, epochs=3, validation_data=(x[:20], y[:20]), verbose=2).history
+history2 = model.fit(batches(), steps_per_epoch=3, shuffle=False, verbose=0).history
+predicted = model.predict(x[:7], verbose=0)
+model.save(sys.argv[1])
+if rank == size - 1:
+    np.savez(sys.argv[2], predicted=predicted, loss2=history2["loss"], *model.get_weights(), **history)
+"""
+SEEDED = "fkeras.utils.set_random_seed(3)"
+
+
+def job(tmp_path, processes, devices, first=SEEDED, then=TRAIN, timeout=100):
+    """Runs JOB in so many processes; returns (exit status, what they printed)."""
+    script = tmp_path / "job.py"
+    script.write_text(JOB % {"first": first, "then": then, "timeout": timeout})
+    command = [sys.executable, "-m", "fkeras.distribute.run", "--processes", str(processes), "--devices", str(devices)]
+    command += [str(script), str(tmp_path / "m.h5"), str(tmp_path / f"{processes}.npz")]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
+    return done.returncode, done.stdout
+
+
+def test_processes_compute_what_one_computes(tmp_path):
+    """1, 2 and 4 processes with 2 devices each: arrays sliced by process, then a generator of local rows."""
+    results = {}
+    for processes in (1, 2, 4):
+        status, printed = job(tmp_path, processes, 2)
+        assert status == 0, printed
+        assert printed.count("Epoch 1/3") == 1, printed  # one process prints
+        results[processes] = dict(np.load(tmp_path / f"{processes}.npz"))
+        loaded = fkeras.models.load_model(tmp_path / "m.h5")
+        for i, w in enumerate(loaded.get_weights()):
+            np.testing.assert_allclose(w, results[processes][f"arr_{i}"], rtol=1e-6)
+        os.remove(tmp_path / "m.h5")
+    for processes in (2, 4):
+        for name, value in results[1].items():
+            np.testing.assert_allclose(results[processes][name], value, rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_a_process_that_dies_ends_the_others_with_an_error(tmp_path):
+    then = """
+class Die(fkeras.callbacks.Callback):
+    def on_train_batch_end(self, step, logs=None):
+        if rank == 1 and step == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+model.fit(x, y, batch_size=5, epochs=10000, callbacks=[Die()], verbose=0)
+"""
+    start = time.monotonic()
+    status, printed = job(tmp_path, 2, 2, then=then, timeout=10)
+    assert status != 0 and time.monotonic() - start < 60
+    assert "process 0 of 2 lost another process" in printed or "distributed service detected fatal errors" in printed
+
+
+def test_a_process_that_hangs_ends_the_others_in_time(tmp_path):
+    then = """
+class Hang(fkeras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        if rank == 1 and epoch == 1:
+            time.sleep(1000)
+model.fit(x, y, batch_size=10, epochs=5, callbacks=[Hang()], verbose=0)
+"""
+    status, printed = job(tmp_path, 2, 1, then=then, timeout=8)
+    assert status == 75 and "process 0 of 2 waited 8 s for" in printed, printed
+
+
+def test_processes_that_disagree_are_told_so(tmp_path):
+    first = "fkeras.utils.set_random_seed(rank)"
+    status, printed = job(tmp_path, 2, 1, first=first, then="model.fit(x, y, verbose=0)")
+    assert status != 0 and "processes disagree on the seed" in printed, printed
+
+
+def test_initialize_after_jax_was_used_says_so():
+    with pytest.raises(RuntimeError, match="this process could not join the others.*before any array is made"):
+        fkeras.distribute.initialize("127.0.0.1:1", 2, 0)
+    with pytest.raises(ValueError, match="timeout > 0"):
+        fkeras.distribute.initialize(timeout=0)

@@ -6,6 +6,7 @@ import os
 import re
 from collections import ChainMap
 
+from ..distribute import is_main
 from ..settings import nearest, setting
 from .base import Callback, ConfiguredCallback, is_overridden
 from .monitor import MonitorCallback, modes
@@ -184,7 +185,7 @@ class BackupAndRestore(SavingCallback):
         self._restore(self._record(".bkp"))
 
     def on_train_end(self, logs=None):
-        if self.delete_checkpoint:
+        if self.delete_checkpoint and is_main():
             with contextlib.suppress(OSError):  # no such folder, or not empty: something else lives there
                 for name in filter(_OURS.fullmatch, os.listdir(self.backup_dir)):
                     os.remove(os.path.join(self.backup_dir, name))
@@ -192,6 +193,8 @@ class BackupAndRestore(SavingCallback):
 
     def save(self, epoch, batch, logs):
         """Writes a backup; `batch` is None at the end of `epoch`."""
+        if not is_main():
+            return
         os.makedirs(self.backup_dir, exist_ok=True)
         record, previous = self._record(), self._record(".bkp")
         old = self._read(record)

@@ -4,6 +4,7 @@ import csv
 import os
 from collections.abc import Iterable
 
+from ..distribute import is_main
 from ..settings import setting
 from .base import Callback, ConfiguredCallback
 from .logs import as_logs
@@ -82,11 +83,13 @@ class CSVLogger(ConfiguredCallback):
 
     def on_train_begin(self, logs=None):
         self._columns = None
-        if not self.append:
+        if not self.append and is_main():
             open(self.filename, "w").close()
 
     def on_epoch_end(self, epoch, logs=None):
         logs = logs or {}
+        if not is_main():
+            return
         if self._columns is None:
             names = sorted(logs)
             twins = [] if any(n.startswith("val_") for n in names) else [f"val_{n}" for n in names]

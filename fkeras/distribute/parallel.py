@@ -13,6 +13,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from fkeras.distribute.processes import is_main
+
 AXIS = "devices"
 _BLOCK = {"train": 1, "test": 3}  # which argument is the block; behind it comes the number of steps
 _scope = contextvars.ContextVar("fkeras_distribute", default=None)
@@ -46,6 +48,8 @@ class OneDevice:
     def hold(self, state):
         """Returns state as the compiled program takes it."""
         return state
+
+    hold_here = hold
 
     def join(self, outputs):
         """Returns what the "predict" program gave as arrays [B, ...]."""
@@ -84,6 +88,11 @@ class DataParallel:
     def __init__(self, devices=None, sync_batch_norm=True):
         self.devices, self.synchronizes = _devices(devices), bool(sync_batch_norm)
         mine = jax.process_index()
+        if 0 < sum(d.process_index != mine for d in self.devices) < len(jax.devices()) - jax.local_device_count():
+            raise ValueError(
+                f"DataParallel: expected all {len(jax.devices())} devices of all processes, or devices of this process "
+                f"only, got {self.devices}."
+            )
         self.local = [d for d in self.devices if d.process_index == mine]
         self.count = len(self.devices)
         self.axis = AXIS
@@ -170,12 +179,24 @@ class DataParallel:
         return jax.tree.map(lambda a: np.asarray(a).reshape(-1, *a.shape[2:]), outputs)
 
     def hold(self, state):
-        """Returns state replicated over this process's devices, as the compiled programs take and return it."""
-        want = NamedSharding(self._mesh_of(self.local), PartitionSpec())
-        leaves = jax.tree.leaves(state)
-        if all(getattr(a, "sharding", None) == want for a in leaves[:1]):
-            return state
-        return jax.device_put(state, want)
+        """Returns state replicated over the devices, as the "train" and "test" programs take and return it."""
+        return self._replicated(state, self._mesh)
+
+    def hold_here(self, state):
+        """Returns state replicated over this process's devices, as the "predict" program takes it."""
+        return self._replicated(single(state), self._mesh_of(self.local))
+
+    def _replicated(self, state, mesh):
+        sharding = NamedSharding(mesh, PartitionSpec())
+
+        def put(a):
+            if _is_replicated(a):
+                return a
+            if sharding.is_fully_addressable:
+                return jax.device_put(a, sharding)
+            return jax.make_array_from_process_local_data(sharding, np.asarray(a))
+
+        return jax.tree.map(put, state)
 
     @property
     def _all(self):
@@ -199,9 +220,15 @@ class DataParallel:
             )
 
 
+def _is_replicated(a):
+    """True for what a program of several devices returned, or `hold` made."""
+    sharding = getattr(a, "sharding", None)
+    return isinstance(sharding, NamedSharding) and sharding.mesh.axis_names == (AXIS,)
+
+
 def single(state):
     """Returns replicated state as arrays of one device, without copying."""
-    return jax.tree.map(lambda a: a.addressable_data(0) if len(a.sharding.device_set) > 1 else a, state)
+    return jax.tree.map(lambda a: a.addressable_data(0) if _is_replicated(a) else a, state)
 
 
 def choose(wanted):
@@ -233,7 +260,7 @@ _chosen = []
 
 def announce(devices):
     """Says in one line which devices were chosen, where nobody chose them."""
-    if devices is _default() and devices.count > 1 and jax.process_index() == 0:
+    if devices is _default() and devices.count > 1 and is_main():
         print(f"Training on {devices.count} devices ({devices.devices[0].device_kind}).")
 
 

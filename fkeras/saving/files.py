@@ -4,9 +4,12 @@ import contextlib
 import os
 import secrets
 import stat
+import tempfile
 
 import jax.numpy as jnp
 import numpy as np
+
+from fkeras.distribute import is_main
 
 HEADER_LIMIT = 64512  # bytes that fit into one attribute of an HDF5 object's header, as Keras counts them
 EXPANSION = 1000  # a compressed array may be this many times larger than its bytes in the file
@@ -34,6 +37,10 @@ def replacing(filepath, overwrite=True):
         IsADirectoryError: `filepath` is a folder.
     """
     filepath = os.fspath(filepath)
+    if not is_main():  # of several processes one writes; the others go through the same motions
+        with tempfile.TemporaryDirectory() as folder:
+            yield os.path.join(folder, os.path.basename(filepath))
+        return
     target = os.path.realpath(filepath)
     if os.path.isdir(target):
         raise IsADirectoryError(f"Cannot write {filepath!r}: it is a folder.")
