@@ -201,9 +201,12 @@ def _dot(body, call):
     yf = [i for i in range(len(y.shape)) if i not in (*yc, *yb)]
     dtype = out.dtype if out.dtype != jnp.bool_ else np.int32
     x, y = body.cast(x, dtype), body.cast(y, dtype)
+    swapped = not xb and not is_known(product(y.shape[i] for i in yf)) and is_known(product(x.shape[i] for i in xf))
+    if swapped:  # TFLite takes unknown sizes in the first matrix only
+        x, xb, xf, xc, y, yb, yf, yc = y, yb, yf, yc, x, xb, xf, xc
     batch, rows, columns = ([t.shape[i] for i in axes] for t, axes in ((x, xb), (x, xf), (y, yf)))
     inner = product(x.shape[i] for i in xc)
-    flipped = [*yb, *yf, *yc] == list(range(len(y.shape))) and bool(yc) and [*yb, *yc, *yf] != [*yb, *yf, *yc]
+    flipped = [*yb, *yf, *yc] == list(range(len(y.shape))) != [*yb, *yc, *yf]
     x = body.reshape(body.transpose(x, [*xb, *xf, *xc]), [*batch, product(rows), inner])
     if flipped:
         y = body.reshape(y, [*batch, product(columns), inner])
@@ -214,4 +217,8 @@ def _dot(body, call):
         found = body.op("BatchMatMulV2", x, y, shape=shape, adj_y=flipped)
     else:
         found = body.op("MatMul", x, y, shape=shape, transpose_b=flipped)
-    return body.cast(body.reshape(found, out.shape), out.dtype)
+    found = body.reshape(found, [*batch, *rows, *columns])
+    if swapped:
+        n = len(rows)
+        found = body.transpose(found, [*range(n, n + len(columns)), *range(n)])
+    return body.cast(found, out.dtype)

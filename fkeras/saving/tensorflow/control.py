@@ -3,7 +3,7 @@
 import numpy as np
 
 from fkeras.saving.tensorflow.emit import emit, rule, whole
-from fkeras.saving.tensorflow.graph import DType, Shape
+from fkeras.saving.tensorflow.graph import DType, Shape, is_known
 
 
 def _function(body, name, tensors, make):
@@ -99,7 +99,7 @@ def _put(body, held, at, value):
 
 
 def _stack(body, held, out):
-    attrs = {"element_dtype": DType(out.dtype), "num_elements": -1}
+    attrs = {"element_dtype": DType(out.dtype), "num_elements": out.shape[0] if is_known(out.shape[0]) else -1}
     return body.op("TensorListStack", held, body.shape(out.shape[1:]), shape=out.shape, dtype=out.dtype, **attrs)
 
 
