@@ -340,7 +340,9 @@ class Discretization(Layer):
     def forward(self, params, state, x, ctx):
         if self._boundaries is None:
             raise ValueError(f"{self.label} has no boundaries yet: call adapt(data), or give bin_boundaries.")
-        bins = jnp.searchsorted(jnp.asarray(self._boundaries, x.dtype), x, side="right").astype(jnp.int32)
+        bounds = jnp.asarray(self._boundaries, x.dtype)
+        # Compared with all of them: no loop, which would be slower for the few there are and in exports a While.
+        bins = jnp.searchsorted(bounds, x, side="right", method="compare_all").astype(jnp.int32)
         if self.output_mode == "int":
             return bins, state
         return encode_categories(bins, len(self._boundaries) + 1, self.output_mode, dtype=x.dtype), state
