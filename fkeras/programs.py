@@ -124,7 +124,7 @@ def _shapes(arguments):
     """Returns {place: "float32[32, 4]"} of the arrays among the arguments, the model's inputs first."""
     leaves = [(p, a) for p, a in jax.tree_util.tree_flatten_with_path(arguments)[0] if hasattr(a, "shape")]
     found = {"/".join(str(getattr(k, "key", getattr(k, "idx", k))) for k in p): a for p, a in leaves}
-    places = sorted(found, key=lambda place: "/x" not in place)
+    places = sorted(found, key=lambda place: "x" not in place.split("/"))
     return {place: f"{found[place].dtype}{list(found[place].shape)}" for place in places}
 
 

@@ -26,6 +26,7 @@ from fkeras.settings import named_arguments
 from fkeras.train import OwnSteps, Program, TrainState
 
 DISPATCH_SECONDS = 0.06  # a dispatch of several steps is made about this long
+LONE_ROWS = 5  # so many predictions of one row in a row, and a program for a single row is worth its compilation
 IN_FLIGHT = 2  # dispatches that may be under way at once; unbounded ones starve XLA's CPU collectives
 
 
@@ -36,6 +37,7 @@ class Trainer:
     stop_training = False
     _compiled = None
     _programs = None
+    _lone_rows = 0  # predictions of a single row since the last one of several
     train_step = None  # a model of one's own may define train_step(ts, batch) -> (ts, logs), pure
     test_step = None  # and test_step(ts, batch) -> logs
 
@@ -473,8 +475,15 @@ class Trainer:
         Returns:
             NumPy array (a tree of them for several outputs), one row per input row.
         """
+        if self._lone_rows >= LONE_ROWS and verbose == 0 and callbacks is None and self._is_lone_row(x):
+            feed.check_values(self, [x])
+            _, run = self._program("predict", None)
+            return jax.tree.map(np.array, run(*self.gather(), x, _ONE_ROW)[0])
         source = feed.prediction_source(self, x, batch_size, steps)
         self._ready(source, "predict")
+        self._lone_rows = self._lone_rows + 1 if source.in_memory and source.rows == 1 else 0
+        if self._lone_rows >= LONE_ROWS:
+            source.batch_size = 1
         verbose = _verbosity(verbose)
         total = _steps(source, steps, "steps")
         if not isinstance(callbacks, callbacks_lib.CallbackList):
@@ -506,6 +515,17 @@ class Trainer:
         if not done:
             raise ValueError(f"{self.label}: predict got no batch: the data are empty or used up.")
         return jax.tree.map(lambda *parts: np.concatenate(parts), *done)
+
+    def _is_lone_row(self, x):
+        """True for one row like those before it, which the compiled program can take without further questions."""
+        return (
+            type(x) is np.ndarray
+            and x.shape == (1, *self.input_specs()[0].shape[1:])
+            and x.dtype in (np.float32, np.int32)
+            and len(self.input_names) == 1
+            and not self._is_stateful()
+            and self._devices() is parallel.ONE_DEVICE
+        )
 
     def _run_predict(self, params, state, block, devices):
         _, run = self._program("predict", None, devices=devices)
@@ -592,11 +612,12 @@ class Trainer:
         """Returns the `Pace` for an epoch: one step per dispatch where somebody looks at each, else several."""
         columns, specs = source.peek(), jax.tree.leaves(self.output_specs())
         pads = all(_keeps_rows(g, y, s) for g, y, s in zip(goals, columns.y or [None] * len(goals), specs, strict=True))
-        pads = pads and self.train_step is None and self.test_step is None
+        pads = pads and self.train_step is None and self.test_step is None and not self.sees_batches()
         single = hooks or not pads or self._compiled["run_eagerly"]
         return Pace(source, 1 if single else self._compiled["steps_per_execution"], pads, devices)
 
 
+_ONE_ROW = np.ones(1, bool)
 _PREDICTS = ("predict", "predict_on_batch")
 
 

@@ -5,6 +5,14 @@ import pathlib
 import stat
 import subprocess
 import sys
+import threading
+import time
+
+import jax
+import numpy as np
+import pytest
+
+import fkeras
 
 TRAIN = """
 import fkeras, jax, numpy as np
@@ -49,3 +57,85 @@ def test_the_cache_forgets_what_was_longest_unused(tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "LARGEST", 200)
     cache._trim(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["middle", "new"]
+
+
+def test_rows_predicted_one_at_a_time_get_a_program_of_their_own():
+    """Six sizes of data share one program; a stream of single rows is worth a second one."""
+    model = fkeras.Sequential([fkeras.layers.Dense(3, activation="relu", input_shape=(4,)), fkeras.layers.Dense(2)])
+    x = np.random.default_rng(0).normal(size=(70, 4)).astype("float32")
+    whole = model.predict(x, verbose=0)
+    for rows in (1, 2, 33, 64, 7, 50):
+        np.testing.assert_allclose(model.predict(x[:rows], verbose=0), whole[:rows], rtol=1e-5, atol=1e-6)
+    assert len(model.compile_report()) == 1
+    rows = [model.predict(x[i : i + 1], verbose=0) for i in range(10)]
+    np.testing.assert_allclose(np.concatenate(rows), whole[:10], rtol=1e-5, atol=1e-6)
+    rows[0][:] = 0  # an array of one's own
+    assert [program.why for program in model.compile_report()][1:] == [
+        "x: float32[32, 4] -> float32[1, 4]; rows: bool[32] -> bool[1]"
+    ]
+    with pytest.raises(ValueError, match="of shape"):
+        model.predict(np.ones((1, 5), "float32"), verbose=0)
+    assert model.predict(x[:1].astype("float64"), verbose=0).shape == (1, 2)
+
+
+def batches(n, fail_at=None):
+    for i in range(n):
+        if i == fail_at:
+            raise KeyError("row 17 of the file is broken")
+        yield np.full((8, 4), i, "float32"), np.ones((8, 1), "float32")
+
+
+def reading():
+    return [t for t in threading.enumerate() if t.name == "fkeras-reads-ahead"]
+
+
+def test_an_error_in_the_data_is_raised_as_itself_and_ends_the_thread():
+    model = fkeras.Sequential([fkeras.layers.Dense(1, input_shape=(4,))])
+    model.compile("sgd", "mse")
+    with pytest.raises(KeyError, match="row 17") as caught:
+        model.fit(batches(10, fail_at=5), steps_per_epoch=10, verbose=0)
+    assert "batches" in [entry.name for entry in caught.traceback]  # its own traceback
+    assert model.optimizer.iterations > 0 and not reading()
+    model.fit(batches(10), steps_per_epoch=5, verbose=0)
+    assert not reading()
+
+
+def test_reading_ahead_is_bounded_and_ends_with_the_reader():
+    from fkeras.data.ahead import AHEAD_BYTES, Ahead
+
+    class Batch:
+        nbytes = AHEAD_BYTES // 4
+
+    read = []
+
+    def source():
+        while True:
+            read.append(1)
+            yield Batch()
+
+    ahead = Ahead(source())
+    assert len(ahead.take(1)) == 1
+    deadline = time.monotonic() + 5
+    while len(read) < 6 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.05)
+    assert 4 <= len(read) <= 7  # one taken, up to `AHEAD_BYTES` waiting
+    ahead.close()
+    assert not ahead.thread.is_alive()
+
+
+def test_a_hundred_thousand_steps_keep_memory_and_pace():
+    model = fkeras.Sequential([fkeras.layers.Dense(1, input_shape=(4,))])
+    model.compile("sgd", "mse")
+    x = np.random.default_rng(0).normal(size=(8000, 4)).astype("float32")
+    model.fit(x, x[:, :1], batch_size=8, epochs=1, verbose=0)  # 1000 steps, after which everything is there
+    before, live = resident(), len(jax.live_arrays())
+    model.fit(x, x[:, :1], batch_size=8, epochs=99, verbose=0)
+    assert model.optimizer.iterations == 100_000
+    assert len(jax.live_arrays()) == live
+    assert resident() - before < 20e6
+
+
+def resident():
+    """Bytes of memory this process holds."""
+    return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

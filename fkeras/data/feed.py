@@ -251,7 +251,7 @@ def check(model, source, columns, what, goals):
                 f"{model.label}: expected {place!r} of shape {want} (the batch axis first), "
                 f"got an array of shape {got} in {what}.{hint}"
             )
-    _check_values(model, whole.x)
+    check_values(model, whole.x)
     for name, arrays in (("x", whole.x), ("y", whole.y or [])):
         for a in arrays:
             if _has_nan(a):
@@ -280,7 +280,8 @@ def check(model, source, columns, what, goals):
     _warn_of_single_softmax(model)
 
 
-def _check_values(model, xs):
+def check_values(model, xs):
+    """Lets the layers that take the inputs look at their values, as Embedding does at its indices."""
     for layer, i in model.input_consumers():
         if hasattr(layer, "check_values"):
             layer.check_values(np.asarray(xs[i]))
