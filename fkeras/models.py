@@ -6,7 +6,7 @@ from fkeras.graph import Graph, Traced
 from fkeras.layers import custom
 from fkeras.layers.base import Layer, layers
 from fkeras.layers.input import Input, InputLayer
-from fkeras.layers.shapes import as_shape, is_spec
+from fkeras.layers.shapes import as_shape, is_shape, is_spec
 from fkeras.layers.symbol import Symbol
 from fkeras.settings import deserialize, serialize
 from fkeras.trainer import Trainer
@@ -70,12 +70,15 @@ class Model(Trainer, Layer):
         return {layer.name: layer for layer in self.graph.layers} if self.graph else super().children()
 
     def _ensure(self, shape):
+        known = None if self._cell is None else len(self._cell.shapes)
         super()._ensure(shape)
-        if self._io is None and custom.is_keras_style(self):
+        if self.graph is None and custom.is_keras_style(self) and known != len(self._cell.shapes):
+            if self._io is not None:  # sizes in which the inputs seen differ are free
+                shape = jax.tree.map(_common, self._input_shape(), shape, is_leaf=is_shape)
             object.__setattr__(self, "_traced", Traced(self, shape))
 
     def check_input(self, shape):
-        if self._io is None:
+        if self.graph is None:  # a model that computes in `call` may take any sizes that fit its weights
             return
         leaves = [jax.tree.leaves(t, is_leaf=lambda s: isinstance(s, tuple)) for t in (self._input_shape(), shape)]
         for w, g in zip(*leaves, strict=False):
@@ -164,6 +167,10 @@ class Model(Trainer, Layer):
         return any(
             layer.activity_regularizer is not None or custom.is_keras_style(layer) for layer in self.own_and_inner()
         )
+
+    def sees_batches(self):
+        """True if some layer's `call` may compute something of all rows together, and takes no rows as padding."""
+        return any(custom.sees_batches(layer) for layer in self.own_and_inner())
 
     @property
     def takes_trees(self):
@@ -284,6 +291,10 @@ class Model(Trainer, Layer):
 def _alone(tree):
     """Returns the one entry of a list of one symbol: as in Keras, such a model returns an array and not a list."""
     return tree[0] if isinstance(tree, (list, tuple)) and len(tree) == 1 else tree
+
+
+def _common(a, b):
+    return tuple(x if x == y else None for x, y in zip(a, b, strict=True)) if len(a) == len(b) else b
 
 
 def _functional_name():

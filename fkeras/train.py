@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from fkeras import losses, rng, tree
+from fkeras.layers import custom
 from fkeras.layers.base import Context
 
 
@@ -58,6 +59,8 @@ class Program:
         synchronizes: Whether BatchNormalization takes its statistics over all devices.
     """
 
+    layer_logs = None  # {name: (monoid, () -> empty state)} of what layers add to the logs, once `init_metrics` looked
+
     def __init__(self, model, optimizer, outputs, trained, axis=None, synchronizes=True):
         self.model, self.optimizer, self.outputs = model, optimizer, outputs
         self.trained, self.axis, self.synchronizes = frozenset(trained), axis, synchronizes
@@ -84,7 +87,10 @@ class Program:
         return y_pred, state, mask, ctx.losses
 
     def total_loss(self, params, batch, y_pred, mask, inner):
-        """Returns (loss of the step, one loss per output): data losses, weight penalties and inner losses."""
+        """Returns (loss of the step, parts): data losses, weight penalties and inner losses.
+
+        The parts are one loss per output and, last, what layers add to the logs: {name: state of this batch}.
+        """
         parts = []
         preds, masks = _per_output(y_pred, mask, len(self.outputs))
         for i, goal in enumerate(self.outputs):
@@ -98,11 +104,19 @@ class Program:
             else:
                 parts.append(self._mean(*goal.loss.total(*of)))
         total = sum((p * g.weight for p, g in zip(parts, self.outputs, strict=True) if p is not None), jnp.float32(0))
-        for value, count in inner:
+        logs = [one for one in inner if isinstance(one, custom.Log)]
+        for value, count in (one for one in inner if not isinstance(one, custom.Log)):
             total = total + self._mean(value, count)
+        parts.append({name: self._joined(log) for name, log in custom.by_name(logs).items()})
         leaves = tree.flatten(params)
         penalty = sum((regularizer(leaves[p]) for p, regularizer in self.penalties), jnp.float32(0))
         return total + penalty / self.devices, parts  # all devices compute the same penalty: their sum is it once
+
+    def _joined(self, log):
+        """Returns a device's share of the state of all devices: their sum is it once."""
+        if self.axis is None or isinstance(log.metric, custom.LogMean):
+            return log.state
+        return jax.tree.map(lambda a: a / self.devices, self._merge_devices(log.metric, log.empty(), log.state))
 
     @property
     def devices(self):
@@ -133,7 +147,24 @@ class Program:
                 found[goal.loss_name] = _mean.init()
             for name, metric, _ in goal.metrics:
                 found[name] = metric.init(None if batch["y"][i] is None else batch["y"][i].shape, preds[i])
-        return found
+        if self.layer_logs is None:
+            self.layer_logs = self._find_layer_logs(ts, batch, training)
+        return found | {name: empty() for name, (_, empty) in self.layer_logs.items()}
+
+    def _find_layer_logs(self, ts, batch, training):
+        """Returns {name: (monoid, () -> its empty state)} of what layers add to the logs in `call`."""
+        if not any(custom.adds_logs(layer) for layer in self.model.own_and_inner()):
+            return {}
+        found = {}
+
+        def trace(params, state, x):
+            key = jax.random.key(0) if training else None
+            ctx = Context(bool(training), key, None, batch["rows"], None, None, (), [])
+            self.model.apply_masked(params, state, x, ctx)
+            found.update(custom.by_name([one for one in ctx.losses if isinstance(one, custom.Log)]))
+
+        jax.eval_shape(trace, ts.params, ts.state, batch["x"])
+        return {name: (log.metric, log.empty) for name, log in found.items()}
 
     def update_metrics(self, metrics, batch, y_pred, mask, loss, parts):
         """Adds one batch to the metrics' states; on each device its own rows, until `_merged` brings them together."""
@@ -150,6 +181,9 @@ class Program:
                 if self.axis is not None and _sees_batch(metric, *of[:2]):
                     of = self._whole(of)
                 out[name] = metric.update(metrics[name], *of)
+        for name, state in parts[-1].items():
+            if name in metrics:
+                out[name] = self.layer_logs[name][0].merge(metrics[name], state)
         return out
 
     def _own(self, metrics, batch):
@@ -194,7 +228,7 @@ class Program:
             for name, metric, _ in goal.metrics:
                 value = metric.result(metrics[name])
                 out |= value if isinstance(value, dict) else {name: value}
-        return out
+        return out | {name: metric.result(metrics[name]) for name, (metric, _) in (self.layer_logs or {}).items()}
 
     # ----------------------------------------------------------------------------------------- steps
 

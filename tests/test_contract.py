@@ -239,3 +239,120 @@ def test_variables_act_like_arrays_and_take_assignments():
         layer.kernel.assign(np.ones((2, 4)))
     with pytest.raises(AttributeError, match="It has no weights yet"):
         Dense(2).kernel  # noqa: B018
+
+
+class Averager(Layer):
+    """Written the Keras way with a `build` that calls its base's, a loss, a log, and a metric of its own."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.largest = fkeras.metrics.Mean(name="largest")
+
+    def build(self, input_shape):
+        self.factor = self.add_weight("factor", shape=(input_shape[-1],), initializer="ones")  # Keras 2's order
+        super().build(input_shape)
+
+    def call(self, x):
+        x = x * self.factor
+        self.add_loss(jnp.mean(x**2))
+        self.add_metric(jnp.mean(x), name="activity")
+        self.largest.update_state(jnp.max(x, axis=1))
+        return x
+
+
+def averager():
+    model = fkeras.Sequential([fkeras.Input((4,)), Averager()])
+    model.compile(fkeras.optimizers.SGD(0.0))
+    return model
+
+
+def test_losses_logs_and_metrics_of_a_layer_count_real_rows_only():
+    model = averager()
+    parts = X[:4], X[4:]  # a ragged batch of two rows, which must not be filled up
+    want = {
+        "loss": np.mean(X**2),
+        "activity": np.mean([p.mean() for p in parts]),
+        "largest": X.max(axis=1).mean(),
+    }
+    history = model.fit(X, X, batch_size=4, shuffle=False, verbose=0, validation_data=(X, X)).history
+    found = model.evaluate(X, X, batch_size=4, verbose=0, return_dict=True)
+    for name, value in want.items():
+        for got in (history[name][0], history[f"val_{name}"][0], found[name]):
+            np.testing.assert_allclose(got, value, rtol=1e-5)
+    assert float(model.layers[0].largest.result()) == 0.0  # a step leaves the metric's own state alone
+
+
+def test_layer_logs_are_the_same_on_two_steps_of_one_dispatch_and_in_gradients():
+    model = averager()
+    model.fit(X, X, batch_size=2, epochs=2, verbose=0)
+    program = fkeras.train.Program(model, fkeras.optimizers.SGD(0.1), [fkeras.train.OutputGoal(None, 1.0, None, ())],
+                                   model.trained_paths())  # fmt: skip
+    batch = {"x": X, "y": [None], "w": [np.ones(6, "float32")], "rows": None}
+    params, state = model.gather()
+    ts = fkeras.train.TrainState(params, state, program.optimizer.init(params), None, jax.random.key(0))
+    ts = ts._replace(metrics=program.init_metrics(ts, batch, True))
+    after = jax.jit(program.train_step)(ts, batch)
+    assert set(program.logs(after.metrics)) == {"loss", "activity", "largest"}
+    np.testing.assert_allclose(
+        after.params["averager" if "averager" in params else next(iter(params))]["factor"],
+        1 - 0.1 * 2 * np.mean(X**2, axis=0) / 4, rtol=1e-5,
+    )  # fmt: skip
+
+
+def test_losses_of_an_eager_call_and_of_weights():
+    layer = Averager()
+    layer(X)
+    np.testing.assert_allclose(layer.losses, [np.mean(X**2)], rtol=1e-5)
+    layer(2 * X)
+    np.testing.assert_allclose(layer.losses, [np.mean(4 * X**2)], rtol=1e-5)  # of the last call alone
+    model = fkeras.Sequential([fkeras.Input((4,)), Dense(3, kernel_regularizer="l2", activity_regularizer="l1")])
+    assert len(model.losses) == 1
+    model(X)
+    assert len(model.losses) == 2
+    with pytest.raises(ValueError, match=r"add_metric\(value, name=...\) needs a name for the logs, got None"):
+        layer.add_metric(1.0)
+
+
+class Padded(fkeras.Model):
+    """Calls layers on each other's arrays; the mask goes along."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.embed, self.rnn, self.head = layers.Embedding(9, 4, mask_zero=True), layers.LSTM(3), Dense(1)
+
+    def call(self, x):
+        return self.head(self.rnn(self.embed(x)))
+
+
+def test_masks_go_along_inside_call_and_in_eager_calls():
+    model, tokens = Padded(), np.array([[1, 2, 0, 0, 0]])
+    want = model(tokens[:, :2])
+    np.testing.assert_allclose(model(tokens), want, rtol=1e-5)
+    np.testing.assert_allclose(model.predict(tokens, verbose=0), want, rtol=1e-5)
+    np.testing.assert_allclose(model.head(model.rnn(model.embed(tokens))), want, rtol=1e-5)
+
+
+class FirstSteps(Layer):
+    def compute_mask(self, x, mask=None):
+        return jnp.arange(x.shape[1])[None, :] < jnp.full((x.shape[0], 1), 2)
+
+    def call(self, x):
+        return x
+
+
+class Tagger(fkeras.Model):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.first, self.head = FirstSteps(), Dense(1)
+
+    def call(self, x):
+        return self.head(self.first(x))
+
+
+def test_a_mask_made_by_compute_mask_reaches_the_loss_of_a_model_that_computes_in_call():
+    x = np.ones((4, 5, 2), "float32")
+    y = np.zeros((4, 5, 1), "float32")
+    y[:, 2:] = 1e6
+    for model in (Tagger(), fkeras.Sequential([fkeras.Input((5, 2)), FirstSteps(), Dense(1)])):
+        model.compile("sgd", "mse")
+        assert model.evaluate(x, y, verbose=0) < 100

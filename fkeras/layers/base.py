@@ -28,6 +28,7 @@ import numpy as np
 from fkeras import constraints, dtypes, initializers, regularizers, rng, tree
 from fkeras.layers import arguments, custom
 from fkeras.layers.arguments import NOTHING
+from fkeras.layers.masks import mask_of, remember_mask
 from fkeras.layers.shapes import (
     BATCH,
     PROBES,
@@ -82,7 +83,7 @@ class Context:
         row_ids: int32 [B], each row's place in the global batch, or None for 0..B-1.
         axis: Name of the device axis under pmap, or None.
         path: Places of the layers around this call; random keys are folded by it.
-        losses: List that inner losses are added to as (sum, count), or None to drop them.
+        losses: List that inner losses are added to as (sum, count), and `custom.Log`s, or None to drop them.
     """
 
     training: bool = False
@@ -266,6 +267,8 @@ class Layer(Configured):
 
     def forward_masked(self, params, state, x, ctx):
         """Computes (y, state, mask of y); a layer that makes masks of its own accord writes this one instead."""
+        if custom.is_keras_style(self):
+            return custom.forward_masked(self, params, state, x, ctx)
         y, state = self.forward(params, state, x, ctx)
         return y, state, self.compute_mask(x, ctx.mask)
 
@@ -373,13 +376,15 @@ class Layer(Configured):
             return custom.inner_call(frame, self, x, training, mask)
         if is_symbolic(x):
             return self._connect(x, None if training is None else bool(training), mask)
+        mask = mask_of(x) if mask is None else mask
         x = jax.tree.map(jnp.asarray, x)
         self._ensure(shapes_of(x))
-        key = rng.next_key() if training else None
+        ctx = Context(bool(training), rng.next_key() if training else None, mask, losses=[])
         params, state = self.gather()
-        y, state = self.apply(params, state, x, training=bool(training), key=key, mask=mask)
+        y, state, mask = self.apply_masked(params, state, x, ctx)
         self.scatter(params, state)  # running values, in inference those of stateful layers
-        return y
+        custom.keep_losses(self, ctx.losses)
+        return remember_mask(y, mask) if mask is not None else y
 
     def pack(self, x, *args, **kwargs):
         """Returns the one tree that `forward` takes, from the arguments of a call."""
@@ -407,13 +412,24 @@ class Layer(Configured):
 
     def build(self, input_shape=None):
         """Declares the layer's arrays for `input_shape`, batch axis first; they are drawn when first needed."""
-        self._ensure(as_shape(input_shape))
+        if self.__dict__.get("_recorder") is None:  # else: super().build(input_shape) in a `build` of the Keras way
+            self._ensure(as_shape(input_shape))
 
-    def add_weight(
+    def add_weight(self, *args, **kwargs):
+        """Declares an array from `build` or `__init__`, for layers written the Keras way; returns its handle.
+
+        Args: shape, initializer, dtype, trainable, regularizer, constraint, name, in Keras 3's order; or name, shape,
+            dtype, initializer, regularizer, trainable, constraint, in Keras 2's, where a name comes first.
+        """
+        if args and (isinstance(args[0], str) or (args[0] is None and len(args) > 1)):
+            names = ("name", "shape", "dtype", "initializer", "regularizer", "trainable", "constraint")
+            args, kwargs = (), {**dict(zip(names, args, strict=False)), **kwargs}
+        return self._add_weight(*args, **kwargs)
+
+    def _add_weight(
         self, shape=(), initializer=None, dtype=None, trainable=True, regularizer=None, constraint=None, name=None,
         **kwargs,
     ):  # fmt: skip
-        """Declares an array from `build` or `__init__`, for layers written the Keras way; returns its handle."""
         kwargs.pop("autocast", None), kwargs.pop("aggregation", None), kwargs.pop("overwrite_with_gradient", None)
         if kwargs:
             raise TypeError(f"{self.label}: add_weight has no argument {next(iter(kwargs))!r}.")
@@ -436,6 +452,34 @@ class Layer(Configured):
     def add_loss(self, loss):
         """Adds to the loss of the step, from inside `call`."""
         custom.add_loss(loss)
+
+    def add_metric(self, value, name=None, aggregation="mean"):
+        """Adds a value to the logs of fit and evaluate, from inside `call`: there, its mean over the batches.
+
+        Args:
+            value: Array; of several numbers the mean counts.
+            name: Its name in the logs.
+            aggregation: "mean", the only one; Keras 2 has no other either.
+        """
+        if aggregation not in ("mean", None):
+            raise ValueError(f"{self.label}: add_metric(aggregation={aggregation!r}): expected 'mean'.")
+        if not isinstance(name, str):
+            raise ValueError(f"{self.label}: add_metric(value, name=...) needs a name for the logs, got {name!r}.")
+        custom.add_metric(value, name)
+
+    @property
+    def losses(self):
+        """Losses of the last eager call (`add_loss`, activity penalties), then the weights' penalties now."""
+        found = list(self.__dict__.get("_last_losses", ()))
+        for v in self.weights:
+            if v.trainable and v.regularizer is not None:
+                found.append(v.regularizer(v.value))
+        return found
+
+    @property
+    def metrics(self):
+        """The metrics that this layer and those inside hold as attributes."""
+        return [m for layer in self.own_and_inner() for m in custom.metrics_of(layer)]
 
     def _ensure(self, shape):
         """Declares the arrays for `shape`, or checks that those already declared fit it."""

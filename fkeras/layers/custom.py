@@ -7,12 +7,16 @@ put back. Nothing traced stays behind, so that such a layer is safe under jit, g
 
 import contextlib
 import copy
+import functools
 import inspect
 import threading
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from fkeras.layers import masks
+from fkeras.layers.masks import carrying, mask_of, remember_mask
 from fkeras.layers.symbol import Static, is_symbolic
 
 _local = threading.local()
@@ -130,7 +134,8 @@ def _calling(layer, ctx, recorder=None):
     stack = _local.__dict__.setdefault("stack", [])
     stack.append(_Frame(layer, ctx, recorder))
     try:
-        yield
+        with masks.table():
+            yield
     finally:
         stack.pop()
 
@@ -145,7 +150,8 @@ def forward(layer, params, state, x, ctx):
         family = [one for one in layer.own_and_inner() if one._cell is not None]
     try:
         layer.scatter(params, state)
-        with _calling(layer, ctx), _trained_as_arrays(layer):
+        first = carrying(unpack(x)[0][0], _first_mask(x, ctx.mask))
+        with _calling(layer, ctx), _trained_as_arrays(layer), _metrics_recorded(layer, ctx), first:
             y = _call(layer, x, ctx)
         return y, layer.gather()[1]
     finally:
@@ -155,6 +161,16 @@ def forward(layer, params, state, x, ctx):
             cell._params, cell._state = own_params, own_state
         if created:
             layer._forget()
+
+
+def forward_masked(layer, params, state, x, ctx):
+    """Computes (y, new state, mask of y): that which the layers inside left on `y`, else what `compute_mask` says."""
+    with masks.table():
+        y, state = layer.forward(params, state, x, ctx)
+        if (mask := mask_of(y)) is not None:
+            return y, state, mask
+    args, _ = unpack(x)
+    return y, state, layer.compute_mask(args[0], _first_mask(x, ctx.mask))
 
 
 @contextlib.contextmanager
@@ -187,9 +203,15 @@ def _call(layer, x, ctx):
     if "training" in parameters:
         extra["training"] = ctx.training
     if "mask" in parameters:
-        extra["mask"] = ctx.mask
+        extra["mask"] = _first_mask(x, ctx.mask)
     args, kwargs = unpack(x)
     return layer.call(*args, **{**kwargs, **extra})
+
+
+def _first_mask(x, mask):
+    """Returns the mask of a call's first argument."""
+    packed = isinstance(x, dict) and set(x) == {"args", "kwargs"}
+    return mask["args"][0] if packed and isinstance(mask, dict) and mask.get("args") else mask
 
 
 def pack(x, args, kwargs):
@@ -230,7 +252,7 @@ def inner_call(frame, layer, x, training, mask):
     """Calls `layer`, which belongs to the layer whose `call` is running, on arrays."""
     key = frame.keys[id(layer)]
     n = frame.calls[key] = frame.calls.get(key, -1) + 1
-    ctx = frame.ctx.at(key, *([n] if n else []), mask=mask)
+    ctx = frame.ctx.at(key, *([n] if n else []), mask=mask_of(x) if mask is None else mask)
     if training is not None:
         ctx = ctx.at(training=bool(training))
     if frame.recorder is not None and layer._cell is None:
@@ -240,14 +262,149 @@ def inner_call(frame, layer, x, training, mask):
         recorder[key] = layer.declare(shapes)
         lent.append(_lend(layer, recorder[key]))
     params, state = layer.gather() if layer._cell is not None else ({}, {})
-    y, state, _ = layer.apply_masked(params, state, x, ctx)
+    before = len(ctx.losses or ())
+    y, state, mask = layer.apply_masked(params, state, x, ctx)
     if layer._cell is not None:
         layer.scatter(params, state)
-    return y
+    keep_losses(layer, (ctx.losses or [])[before:])
+    return remember_mask(y, mask) if mask is not None else y
+
+
+# ------------------------------------------------------------------------------------- losses and logs
+
+
+class Log(NamedTuple):
+    """What one call adds to the logs: the state of `metric` (a monoid) after this batch; `empty()` is its zero."""
+
+    state: Any
+    metric: Any
+    name: str
+    empty: Any
+
+
+def by_name(logs):
+    """Returns {name: Log}: of one name the states are merged, as when a shared layer is called twice."""
+    found = {}
+    for log in logs:
+        name, n = log.name, 0
+        while name in found and type(found[name].metric) is not type(log.metric):
+            n += 1
+            name = f"{log.name}_{n}"
+        if name in found:
+            log = found[name]._replace(state=log.metric.merge(found[name].state, log.state))
+        found[name] = log
+    return found
+
+
+class LogMean:
+    """The monoid behind `add_metric`: the mean of all values."""
+
+    def init(self):
+        return {"total": jnp.float32(0), "count": jnp.float32(0)}
+
+    def merge(self, a, b):
+        return jax.tree.map(jnp.add, a, b)
+
+    def result(self, state):
+        return state["total"] / jnp.maximum(state["count"], 1.0)
 
 
 def add_loss(loss):
     """Adds to the loss of the step, from inside a running `call`."""
     frame = running()
     if frame is not None:
-        frame.ctx.add_loss(jnp.sum(jnp.asarray(loss, jnp.float32)), jnp.float32(1))
+        for one in jax.tree.leaves(loss):
+            total, _ = _sum_of_real(one, frame.ctx)
+            frame.ctx.add_loss(total, jnp.float32(1))
+
+
+def add_metric(value, name):
+    """Adds a value to the logs of the step, from inside a running `call`."""
+    frame = running()
+    if frame is not None and frame.ctx.losses is not None:
+        total, count = _sum_of_real(value, frame.ctx)
+        frame.ctx.losses.append(Log({"total": total, "count": count}, LogMean(), name, LogMean().init))
+
+
+def _sum_of_real(value, ctx):
+    """Returns (sum, count) of an array; of one with an entry per row those of the real rows."""
+    value = jnp.asarray(value, jnp.float32)
+    if ctx.rows is not None and value.ndim and value.shape[0] == ctx.rows.shape[0]:
+        real = jnp.broadcast_to(ctx.row_mask(value.ndim), value.shape)
+        return jnp.sum(jnp.where(real, value, 0.0)), jnp.sum(real, dtype=jnp.float32)
+    return jnp.sum(value), jnp.float32(value.size)
+
+
+def keep_losses(layer, entries):
+    """Remembers the losses of an eager call for `layer.losses`; those of a trace must not stay behind."""
+    pairs = [e for e in entries or () if not isinstance(e, Log)]
+    if not any(isinstance(v, jax.core.Tracer) for v in jax.tree.leaves(pairs)):
+        values = [total / (1 if count is None else count) for total, count in pairs]
+        object.__setattr__(layer, "_last_losses", values)
+
+
+def metrics_of(layer):
+    """Returns the metrics among a layer's attributes, and in lists and dicts of them."""
+
+    def is_metric(value):
+        return all(hasattr(type(value), n) for n in ("init", "update", "merge", "result", "update_state"))
+
+    held = [v for n, v in layer.__dict__.items() if isinstance(v, (list, tuple, dict)) or is_metric(v)]
+    return [m for m in jax.tree.leaves(held, is_leaf=is_metric) if is_metric(m)]
+
+
+@contextlib.contextmanager
+def _metrics_recorded(layer, ctx):
+    """While `call` runs in a step, `metric.update_state(...)` adds to the logs of the step and to nothing else."""
+    found = metrics_of(layer)
+
+    def recorder(metric):
+        plain = metric.update_state
+
+        def update_state(*args, **kwargs):
+            if ctx.losses is None or any(isinstance(a, jax.core.Tracer) for a in jax.tree.leaves((args, kwargs))):
+                if ctx.losses is not None:
+                    shapes = [jnp.shape(a) for a in args[:2]]
+                    empty = functools.partial(metric.init, *shapes)
+                    ctx.losses.append(Log(metric.update(empty(), *args, **kwargs), metric, metric.name, empty))
+            else:
+                plain(*args, **kwargs)
+
+        return update_state
+
+    for metric in found:
+        object.__setattr__(metric, "update_state", recorder(metric))
+    try:
+        yield
+    finally:
+        for metric in found:
+            metric.__dict__.pop("update_state", None)
+
+
+@functools.cache
+def _code_names(cls):
+    """Returns all names that the methods of a class mention."""
+    found = set()
+    for base in cls.__mro__:
+        if base.__module__.startswith("fkeras."):
+            continue
+        for value in vars(base).values():
+            code = getattr(inspect.unwrap(value) if callable(value) else value, "__code__", None)
+            found |= set(code.co_names if code else ())
+    return frozenset(found)
+
+
+def adds_logs(layer):
+    """Whether a layer may add to the logs in `call`."""
+    return is_keras_style(layer) and bool({"add_metric", "update_state"} & _code_names(type(layer)))
+
+
+def sees_batches(layer):
+    """Whether `call` may compute something of all rows together: an inner loss, a log, a running value.
+
+    Such a layer knows nothing of rows that only fill a batch up; it has to be given the real ones alone.
+    """
+    if not is_keras_style(layer):
+        return False
+    declared = layer._cell.declared if layer._cell is not None else {}
+    return adds_logs(layer) or "add_loss" in _code_names(type(layer)) or any(not w.trainable for w in declared.values())
