@@ -634,7 +634,7 @@ class Pace:
             devices.notice(source.batch_size)
         row = sum(a[:1].nbytes for a in [*columns.x, *(columns.y or [])])  # not weights: they come and go
         size = row * source.batch_size
-        self.capacity = fixed or int(min(max(sources.BLOCK_BYTES // max(size, 1), 1), sources.BLOCK_STEPS))
+        self.capacity = fixed or int(min(max(sources.block_bytes() // max(size, 1), 1), sources.BLOCK_STEPS))
         self.fixed = fixed
         self.steps = fixed or 1
         self.processes, self.count, self.agree_at = devices.parts, 0, 4

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import fkeras
+from fkeras.data import sources
 
 TRAIN = """
 import fkeras, jax, numpy as np
@@ -139,3 +140,18 @@ def test_a_hundred_thousand_steps_keep_memory_and_pace():
 def resident():
     """Bytes of memory this process holds."""
     return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_data_that_fits_stay_on_the_device_and_train_alike(monkeypatch):
+    """What an accelerator does with arrays, made to happen on CPU: shuffled there, the run is the same."""
+    x = np.random.default_rng(0).normal(size=(70, 4)).astype("float32")
+    runs = []
+    for stays in (False, True):
+        monkeypatch.setattr(sources, "_fits_device", lambda size, stays=stays: stays and size == 70 * 4 * 4 + 70 * 4)
+        fkeras.utils.set_random_seed(2)
+        model = fkeras.Sequential([fkeras.layers.Dense(1, input_shape=(4,))])
+        model.compile("sgd", "mse")
+        history = model.fit(x, x[:, :1], batch_size=16, epochs=3, verbose=0).history["loss"]
+        runs.append((history, model.predict(x, verbose=0)))
+    np.testing.assert_allclose(runs[1][0], runs[0][0], rtol=1e-6)
+    np.testing.assert_allclose(runs[1][1], runs[0][1], rtol=1e-6)

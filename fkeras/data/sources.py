@@ -6,6 +6,7 @@ the data. The ragged last batch is filled up with copies of real rows, and `rows
 
 import collections
 import collections.abc
+import functools
 import math
 import operator
 from typing import NamedTuple
@@ -15,7 +16,8 @@ import numpy as np
 from fkeras import dtypes
 from fkeras.data.ahead import Ahead
 
-BLOCK_BYTES = 1 << 22  # a block is kept around this size, so that it stays in cache and starts quickly
+BLOCK_BYTES = 1 << 22  # a block on CPU is kept around this size, so that it stays in cache and starts quickly
+ACCELERATOR_BLOCK_BYTES = 1 << 27  # on an accelerator, where a step is short and a dispatch costs more
 BLOCK_STEPS = 1024  # batches in a block at most
 
 
@@ -172,12 +174,18 @@ class ArrayReader:
         count, size = index.shape
         rows = np.zeros((capacity, size), bool)
         rows[:count] = real
-        packed = []
-        for a in self.columns.all():
-            out = np.empty((capacity, size, *a.shape[1:]), a.dtype)
-            np.take(a, index, axis=0, out=out[:count], mode="clip")
-            packed.append(out)
-        return _as_block(packed, self.columns, rows), count
+        return _as_block([self._gather(a, index, capacity) for a in self.columns.all()], self.columns, rows), count
+
+    def _gather(self, a, index, capacity):
+        """Returns the rows `index` of `a` in a block of `capacity` batches, where the array is: host or device."""
+        count, size = index.shape
+        if not isinstance(a, np.ndarray):
+            whole = np.zeros((capacity, size), np.int32)
+            whole[:count] = index
+            return _take(a, whole)
+        out = np.empty((capacity, size, *a.shape[1:]), a.dtype)
+        np.take(a, index, axis=0, out=out[:count], mode="clip")
+        return out
 
     def _filled(self, take, pad):
         """Returns which row goes where [count, B], and which of them are real: the others repeat a batch's first."""
@@ -193,6 +201,35 @@ class ArrayReader:
 
     def close(self):
         """Nothing is under way."""
+
+
+def block_bytes():
+    """Returns about how many bytes a block should have on this machine."""
+    import jax
+
+    return BLOCK_BYTES if jax.default_backend() == "cpu" else ACCELERATOR_BLOCK_BYTES
+
+
+@functools.cache
+def _taker():
+    import jax  # here: what reads data does not need a device
+
+    return jax.jit(lambda a, rows: a[rows])
+
+
+def _take(a, rows):
+    """Returns `a[rows]` on the device that `a` is on."""
+    return _taker()(a, rows)
+
+
+def _fits_device(size):
+    """True if `size` bytes may stay on the accelerator for a whole training: at most a quarter of its memory."""
+    import jax
+
+    if jax.default_backend() == "cpu":  # there the host's own gather is as fast, and takes no second copy
+        return False
+    about = jax.local_devices()[0].memory_stats() or {}
+    return size <= about.get("bytes_limit", 8 << 30) / 4
 
 
 def _as_block(packed, columns, rows):
@@ -216,6 +253,7 @@ class ArraySource(Source):
         self.rows = columns.rows
         self.batch_size, self.shuffle = batch_size, shuffle
         self.steps = math.ceil(self.rows / batch_size)
+        self.on_device = None  # a copy of the columns, once they were put there
 
     def reader(self, order_seed=None, share=WHOLE):
         order = np.arange(self.rows)
@@ -226,7 +264,17 @@ class ArraySource(Source):
                 places = np.random.default_rng(order_seed).permutation(len(chunks))
                 order = np.concatenate([chunks[i] for i in places if len(chunks[i]) == self.batch_size]
                                        + [c for c in chunks if len(c) < self.batch_size])  # fmt: skip
-        return ArrayReader(self.columns, order, self.batch_size, share)
+        return ArrayReader(self._placed(share), order, self.batch_size, share)
+
+    def _placed(self, share):
+        """Returns the columns where they are read from: on the device, if it is one accelerator and they fit."""
+        if share != WHOLE or self.steps == 1 or not _fits_device(self.columns.nbytes):
+            return self.columns
+        if self.on_device is None:
+            import jax
+
+            self.on_device = self.columns.map(jax.device_put)
+        return self.on_device
 
     def peek(self):
         return self.columns.map(lambda a: a[:8])
