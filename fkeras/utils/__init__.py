@@ -12,6 +12,7 @@ from fkeras.settings import (
 from fkeras.settings import deserialize as deserialize_keras_object
 from fkeras.settings import serialize as serialize_keras_object
 from fkeras.utils.arrays import normalize, pad_sequences, split_dataset, to_categorical
+from fkeras.utils.plot import model_to_dot, plot_model
 from fkeras.utils.session import clear_session, set_random_seed
 
 CustomObjectScope = custom_object_scope
@@ -27,8 +28,10 @@ __all__ = [
     "get_custom_objects",
     "get_registered_name",
     "get_registered_object",
+    "model_to_dot",
     "normalize",
     "pad_sequences",
+    "plot_model",
     "register_keras_serializable",
     "serialize_keras_object",
     "set_random_seed",
