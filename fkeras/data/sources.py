@@ -182,7 +182,7 @@ class ArrayReader:
         if not isinstance(a, np.ndarray):
             whole = np.zeros((capacity, size), np.int32)
             whole[:count] = index
-            return _take(a, whole)
+            return _taker()(a, whole)
         out = np.empty((capacity, size, *a.shape[1:]), a.dtype)
         np.take(a, index, axis=0, out=out[:count], mode="clip")
         return out
@@ -212,14 +212,10 @@ def block_bytes():
 
 @functools.cache
 def _taker():
-    import jax  # here: what reads data does not need a device
+    """Returns the function that gathers rows on the device their array is on."""
+    import jax
 
     return jax.jit(lambda a, rows: a[rows])
-
-
-def _take(a, rows):
-    """Returns `a[rows]` on the device that `a` is on."""
-    return _taker()(a, rows)
 
 
 def _fits_device(size):
