@@ -234,10 +234,14 @@ class Model(Trainer, Layer):
 
     def summary(self, line_length=None, positions=None, print_fn=None, expand_nested=False, show_trainable=False,
                 layer_range=None):  # fmt: skip
-        """Prints the layers with their output shapes and counts of parameters; nothing is allocated."""
+        """Prints the layers with their output shapes and counts of parameters; nothing is allocated.
+
+        Of a model whose input shape is not known, the names alone.
+        """
         from fkeras.summary import summary
 
-        self._require_built("summarize")
+        if self.graph is not None:
+            self._require_built("summarize")
         summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
 
     # --------------------------------------------------------------------------------------- files
@@ -274,6 +278,26 @@ class Model(Trainer, Layer):
         from fkeras import saving
 
         return saving.save_model(self, filepath, overwrite=overwrite, **kwargs)
+
+    def export(self, filepath, format="tf_saved_model", verbose=False, **options):
+        """Writes what the model computes, for programs other than this one to run.
+
+        Args:
+            filepath: Folder of a SavedModel, or a file.
+            format: "tf_saved_model" (TensorFlow, TF Serving, TFLite; see `fkeras.experimental.export_saved_model`) or
+                "stablehlo" (JAX alone; see `fkeras.saving.stablehlo.write_stablehlo`).
+            verbose: Print one line when done.
+            options: Of the format: overwrite, include_optimizer; step, data, platforms.
+
+        Example:
+            >>> model.export("exported")
+            >>> model.export("step.stablehlo", format="stablehlo", step="train", data=(x[:1], y[:1]))
+        """
+        from fkeras import saving
+
+        saving.export_model(self, filepath, format, **options)
+        if verbose:
+            print(f"Exported {self.label} to {filepath} ({format}).")
 
     def save_weights(self, filepath, overwrite=True):
         """Saves the weights alone, to any name that ends in .h5."""

@@ -39,7 +39,7 @@ def summary(model, line_length=None, positions=None, print_fn=None, expand_neste
         emit(_line(row, ends))
     emit("─" * ends[-1])
     trained = sum(_size(v) for v in model.trainable_weights)
-    total = model.count_params()
+    total = sum(map(_size, model.weights))
     for label, n, size in (
         ("Total params", total, _bytes(model.weights)),
         ("Trainable params", trained, _bytes(model.trainable_weights)),
@@ -55,6 +55,8 @@ def summary(model, line_length=None, positions=None, print_fn=None, expand_neste
 
 def _branches(model):
     """True if some layer is not simply called on the one before it."""
+    if model.graph is None:
+        return False
     before = None
     for node in model._io.nodes:
         if isinstance(node.layer, InputLayer):
@@ -75,20 +77,32 @@ def _rows(model, branching, expand, show_trainable, layer_range, indent=""):
         if first is None or last is None:
             raise ValueError(f"summary(layer_range={layer_range}): no such layers. Layers: {', '.join(names)}.")
         layers = layers[first : last + 1]
-    shapes = {id(n.layer): n.outputs for n in reversed(model._io.nodes)}
+    called = {}
+    for node in model.graph.nodes if model.graph is not None else ():
+        called.setdefault(id(node.layer), []).append(node)
     for layer in layers:
         row = [
             f"{indent}{layer.name} ({type(layer).__name__})",
-            ", ".join(str(tuple(s.shape)) for s in jax.tree.leaves(shapes.get(id(layer)), is_leaf=is_spec)) or "?",
-            f"{layer.count_params() if layer.built else 0:,}",
+            _shapes(layer, called.get(id(layer))),
+            f"{layer.count_params():,}" if layer.built else "0 (unbuilt)",
         ]
         if branching:
-            row.append(", ".join(model.graph.parents(layer)) or "-")
+            parents = model.graph.parents(layer) if called else []
+            row.append(", ".join(parents) or "-")
         if show_trainable:
-            row.append("Y" if layer.trainable else "N")
+            row.append(("Y" if layer.trainable else "N") if layer.built and layer.weights else "-")
         yield row
-        if expand and getattr(layer, "graph", None) is not None:
-            yield from _rows(layer, branching, expand, show_trainable, None, indent + "  └ ")
+        if expand and hasattr(layer, "graph"):
+            yield from _rows(layer, branching, expand, show_trainable, None, "   " + (indent or "└ "))
+
+
+def _shapes(layer, calls):
+    """Returns a layer's output shapes: of its calls in the graph, else of the call its model makes, else "?"."""
+    if calls is not None:
+        leaves = jax.tree.leaves(calls[0].outputs, is_leaf=is_spec)
+    else:
+        leaves = jax.tree.leaves(layer.__dict__.get("_output_seen"), is_leaf=is_spec)
+    return ", ".join(str(tuple(s.shape)) for s in leaves) or "?"
 
 
 def _ends(positions, width, rows):

@@ -1,5 +1,7 @@
 """Sequential both ways, its face before any array exists, and Keras's names and old spellings."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -71,10 +73,47 @@ def test_summary_shows_connections_of_branches(capsys):
 
 
 def test_unknown_input_shape_says_what_to_do():
-    with pytest.raises(
-        ValueError, match=r"cannot summarize yet, its input shape is not known. Give the first layer an"
-    ):
-        Sequential([Dense(1)]).summary()
+    with pytest.raises(ValueError, match=r"cannot count parameters yet, its input shape is not known. Give the first"):
+        Sequential([Dense(1)]).count_params()
+
+
+def rows(model, **options):
+    lines = []
+    model.summary(print_fn=lines.append, line_length=100, **options)
+    return "\n".join(lines).splitlines()
+
+
+def cells(model, name, **options):
+    return re.split(r"\s{2,}", next(row for row in rows(model, **options) if name in row).strip())
+
+
+class Tower(fkeras.Model):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.first = Dense(4, name="first")
+        self.rest = Sequential([Dense(3, name="second"), Dropout(0.5), Dense(2, name="third")], name="rest")
+
+    def call(self, x):
+        return self.rest(self.first(x))
+
+
+def test_summary_of_a_model_that_computes_in_call_before_and_after_it_is_built():
+    model = Tower()
+    assert cells(model, "first (Dense)") == ["first (Dense)", "?", "0 (unbuilt)"]
+    model.compile("sgd", "mse")
+    model.fit(X, X[:, :2], verbose=0)
+    assert cells(model, "first (Dense)") == ["first (Dense)", "(None, 4)", "20"]
+    assert cells(model, "rest (Seq") == ["rest (Sequential)", "(None, 2)", "23"]
+    found = cells(model, "third", expand_nested=True, show_trainable=True)
+    assert found == ["└ third (Dense)", "(None, 2)", "8", "Y"]
+    assert cells(model, "dropout", expand_nested=True, show_trainable=True)[-1] == "-"
+
+
+def test_summary_counts_a_shared_layer_once_and_names_each_call():
+    a, b, shared = fkeras.Input((4,), name="a"), fkeras.Input((4,), name="b"), Dense(2, name="shared")
+    model = fkeras.Model([a, b], layers.Add(name="sum")([shared(a), shared(b)]))
+    assert cells(model, "shared") == ["shared (Dense)", "(None, 2)", "10", "a, b"]
+    assert " Total params: 10 (40.00 B)" in rows(model)
 
 
 def test_nested_models_are_layers():

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 
 from fkeras.layers import masks
 from fkeras.layers.masks import carrying, mask_of, remember_mask
+from fkeras.layers.shapes import PROBES, Spec
 from fkeras.layers.symbol import Static, is_symbolic
 
 _local = threading.local()
@@ -93,8 +94,8 @@ def _declare_inner(layer, shape, recorder):
             with contextlib.suppress(Exception):  # what is wrong in there shows when it is trained
                 jax.eval_shape(lambda x: trace(x, True), specs)
     finally:
-        for one in lent:
-            one._forget()
+        for one in [inner for outer in lent for inner in outer.own_and_inner()]:
+            object.__setattr__(one, "_cell", None)
         for one, cell, arrays in family:
             object.__setattr__(one, "_cell", cell)
             if cell is not None:
@@ -267,7 +268,13 @@ def inner_call(frame, layer, x, training, mask):
     if layer._cell is not None:
         layer.scatter(params, state)
     keep_losses(layer, (ctx.losses or [])[before:])
+    object.__setattr__(layer, "_output_seen", jax.tree.map(_about, y))  # for `summary`
     return remember_mask(y, mask) if mask is not None else y
+
+
+def _about(array):
+    shape = [None if size in PROBES else size for size in jnp.shape(array)]
+    return Spec((None, *shape[1:]) if shape else (), array.dtype)
 
 
 # ------------------------------------------------------------------------------------- losses and logs
