@@ -32,7 +32,7 @@ IMPORTS = {  # peer: what a program that uses it imports
     "jax": "import jax",
 }
 SLICES = {"train": 1.0, "predict": 0.4, "predict_one": 0.25, "predict_one_direct": 0.25}  # seconds of a round
-REPORTED = ("failed", "build", "first_epoch", "rates")  # said at once
+REPORTED = ("failed", "first_epoch", "rates")  # said at once
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
@@ -120,10 +120,10 @@ def attempt(function):
 
 
 def start(remote, scale, tunes):
-    """Builds the model and trains its first epoch."""
-    built, first = remote.ask("build"), remote.ask("first_epoch")
+    """Makes the model, trains its first epoch and tries the peer's settings."""
+    first = remote.ask("first_epoch")
     tuned = remote.ask("tune", SLICES["train"] * scale) if tunes else {"setting": {}}
-    return {"parameters": built["parameters"], "build": built["seconds"], "first_epoch": first, "rounds": []} | tuned
+    return first | tuned | {"rounds": []}
 
 
 def measure(remote, rounds, scale):

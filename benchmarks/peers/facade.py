@@ -14,9 +14,8 @@ class Facade:
     module = "keras"
     settings = ({},)  # arguments of `compile` to choose from, the default first
 
-    def __init__(self, work):
-        self.keras, self.work = importlib.import_module(self.module), work
-        self.x, self.y = work.data()
+    def __init__(self, work, x, y):
+        self.keras, self.work, self.x, self.y = importlib.import_module(self.module), work, x, y
         self.model = models.build(self.keras, work)
         models.compile(self.keras, self.model, work)
 

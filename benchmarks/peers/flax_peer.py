@@ -14,9 +14,8 @@ class Peer:
 
     settings = ({},)
 
-    def __init__(self, work):
-        self.work = work
-        self.x, self.y = work.data()
+    def __init__(self, work, x, y):
+        self.work, self.x, self.y = work, x, y
         rngs = nnx.Rngs(0)
         self.model = MODELS[work.name](rngs)
         self.optimizer = nnx.Optimizer(self.model, optax.adam(w.LEARNING_RATE, eps=w.EPSILON), wrt=nnx.Param)

@@ -13,10 +13,8 @@ class Peer:
 
     settings = ({},)
 
-    def __init__(self, work):
-        self.work = work
-        self.x, y = work.data()
-        self.data = jnp.asarray(self.x), jnp.asarray(self.x if work.targets is None else y)
+    def __init__(self, work, x, y):
+        self.work, self.x, self.data = work, x, (jnp.asarray(x), jnp.asarray(y))
         init, forward = MODELS[work.name]
         self.key = jax.random.key(0)
         params, running = jax.jit(init)(self.key)

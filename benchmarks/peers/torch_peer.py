@@ -13,9 +13,8 @@ class Peer:
     settings = ({},)
     compiled = False
 
-    def __init__(self, work):
+    def __init__(self, work, x, y):
         self.work = work
-        x, y = work.data()
         self.x, self.y = torch.from_numpy(x), torch.from_numpy(y)
         if self.x.ndim == 4:
             self.x = self.x.permute(0, 3, 1, 2).contiguous()
