@@ -37,6 +37,7 @@ class Trainer:
     stop_training = False
     _compiled = None
     _programs = None
+    _last_trained = None, None  # the program of the last training step, and what `compile` had fixed then
     _lone_rows = 0  # predictions of a single row since the last one of several
     train_step = None  # a model of one's own may define train_step(ts, batch) -> (ts, logs), pure
     test_step = None  # and test_step(ts, batch) -> logs
@@ -251,10 +252,24 @@ class Trainer:
         trained = program.optimized(params)
         if self.optimizer.state is None:
             self.optimizer.state = jit_once(self.optimizer.init)(trained)
-        elif program is not getattr(self, "_extended_for", None):
+        elif program is not self._last_trained[0]:
             self.optimizer.state = self.optimizer.extend(self.optimizer.state, trained)
-        self._extended_for = program
+            self._warn_of_flags(program)
+        self._last_trained = program, self._compiled
         return TrainState(params, state, self.optimizer.state, metrics, self._train_key)
+
+    def _warn_of_flags(self, program):
+        """Warns where Keras goes on with the weights that were trainable when training began."""
+        before, compiled = self._last_trained
+        if before is None or compiled is not self._compiled or before.trained == program.trained:
+            return
+        changed = sorted("/".join(path) for path in before.trained ^ program.trained)
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        warnings.warn(
+            f"{self.label}: `trainable` changed since it was compiled and trained ({', '.join(changed[:3])}{more}). "
+            f"It holds from now on; in Keras only after compile(), which starts the optimizer anew.",
+            stacklevel=5,
+        )
 
     def _store(self, ts):
         self.scatter(ts.params, ts.state)

@@ -154,7 +154,8 @@ def test_compile_report_says_what_was_new():
     made = model()
     made.fit(X, Y, verbose=0)
     made.layers[0].trainable = False
-    made.fit(X, Y, batch_size=16, verbose=0)
+    with pytest.warns(UserWarning, match="`trainable` changed"):
+        made.fit(X, Y, batch_size=16, verbose=0)
     first, second = made.compile_report()
     assert first.why == "the first of its kind"
     assert "other trainable layers" in second.why
@@ -261,8 +262,15 @@ def test_frozen_layers_stay_as_they_are():
     made.fit(X, Y, verbose=0)
     np.testing.assert_array_equal(made.layers[0].kernel.numpy(), kernel)
     made.layers[0].trainable = True  # honoured by the very next fit, without compiling again
-    made.fit(X, Y, verbose=0)
+    with pytest.warns(
+        UserWarning, match=r"`trainable` changed since it was compiled and trained \(.*/bias, .*/kernel"
+    ):
+        made.fit(X, Y, verbose=0)
     assert (made.layers[0].kernel.numpy() != kernel).any()
+    made.fit(X, Y, verbose=0)  # said once
+    made.layers[0].trainable = False
+    made.compile("sgd", "mse")
+    made.fit(X, Y, verbose=0)  # as in Keras, and without a warning
 
 
 def test_a_layer_in_two_models_has_one_truth():
