@@ -1,5 +1,10 @@
 """Other names: old arguments, aliases of classes and modules. The one place where they live."""
 
+import warnings
+
+import jax.numpy as jnp
+
+from fkeras.activations import activations
 from fkeras.layers.base import layers
 from fkeras.optim import optimizers
 from fkeras.optim.schedules import InverseTimeDecay
@@ -10,16 +15,17 @@ def _first_layer_shape(cls, kwargs):
     """input_shape, input_dim, batch_input_shape (and input_length) of a first layer -> batch_shape."""
     batch = kwargs.pop("batch_size", None)
     length = kwargs.pop("input_length", None)
+    length = tuple(length) if isinstance(length, (list, tuple)) else () if length is None else (length,)
     if (shape := kwargs.pop("batch_input_shape", None)) is not None:
         kwargs["batch_shape"] = tuple(shape)
     elif (shape := kwargs.pop("input_shape", None)) is not None:
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
         kwargs["batch_shape"] = (batch, *shape)
-    elif (dim := kwargs.pop("input_dim", None)) is not None:
-        kwargs["batch_shape"] = (batch, dim) if length is None else (batch, length, dim)
-    elif length is not None:
-        kwargs["batch_shape"] = (batch, length)
-    for unused in ("autocast", "implementation"):  # they choose how Keras computes, not what
+    elif "input_dim" not in cls._fields and (dim := kwargs.pop("input_dim", None)) is not None:
+        kwargs["batch_shape"] = (batch, *length, dim)
+    elif length:
+        kwargs["batch_shape"] = (batch, *length)
+    for unused in ("autocast", "implementation", "consume_less", "input_dtype"):  # how Keras computes, not what
         kwargs.pop(unused, None)
     for absent in ("quantization_config", "lora_rank", "lora_alpha", "gptq_unpacked_column_size"):
         if kwargs.get(absent, 0) is None:  # configs of Keras 3 name what a layer does without
@@ -56,7 +62,19 @@ _weights_1 = {
     "W_constraint": "kernel_constraint",
     "b_constraint": "bias_constraint",
 }
-_window_1 = {"border_mode": "padding", "subsample": "strides", "nb_filter": "filters"}
+_window_1 = {"border_mode": "padding", "subsample": "strides", "nb_filter": "filters", "atrous_rate": "dilation_rate"}
+_parts_1 = {"depthwise_init": "depthwise_initializer", "pointwise_init": "pointwise_initializer"}
+_recurrent_1 = {
+    "output_dim": "units",
+    "nb_filter": "filters",
+    "inner_init": "recurrent_initializer",
+    "inner_activation": "recurrent_activation",
+    "U_regularizer": "recurrent_regularizer",
+    "dropout_W": "dropout",
+    "dropout_U": "recurrent_dropout",
+    "border_mode": "padding",
+    "subsample": "strides",
+}
 
 
 def _dim_ordering(cls, kwargs):
@@ -76,25 +94,107 @@ def _sides(*names):
     return translate
 
 
+def _forget_bias(cls, kwargs):
+    if (start := kwargs.pop("forget_bias_init", None)) is not None:
+        kwargs["unit_forget_bias"] = start in ("one", "ones")
+    return kwargs
+
+
+def _batch_statistics(cls, kwargs):
+    if (mode := kwargs.pop("mode", 0)) != 0:
+        raise ValueError(
+            f"BatchNormalization(mode={mode!r}): Keras 1's modes 1 (over each sample) and 2 (with the statistics of "
+            f"the batch at prediction too) exist no more; only 0 can be read."
+        )
+    return kwargs
+
+
+def _word_dropout(cls, kwargs):
+    if kwargs.pop("dropout", None):
+        warnings.warn(
+            "Embedding(dropout=...): Keras 1 dropped whole words while training; the layer here does not. It predicts "
+            "the same. To go on training so, put SpatialDropout1D behind it.",
+            stacklevel=4,
+        )
+    return kwargs
+
+
+def _length(cls, kwargs):
+    if "length" in kwargs:
+        kwargs["size"] = kwargs.pop("length")
+    return kwargs
+
+
+def _four_sides(cls, kwargs):
+    """Keras 1's padding (top, bottom, left, right), also as a dict."""
+    sides = kwargs.get("padding")
+    if isinstance(sides, dict):
+        sides = [sides.get(f"{side}_pad", 0) for side in ("top", "bottom", "left", "right")]
+    if isinstance(sides, (list, tuple)) and len(sides) == 4:
+        kwargs["padding"] = (tuple(sides[:2]), tuple(sides[2:]))
+    return kwargs
+
+
+@activations.register
+def hard_sigmoid_keras2(x):
+    """The hard sigmoid of Keras 1 and 2: f(x) = min(max(0.2 * x + 1/2, 0), 1). Files they wrote are read with it.
+
+    Example:
+        >>> hard_sigmoid_keras2(jnp.array([-2.5, 0.0, 1.0, 4.0])).tolist()
+        [0.0, 0.5, 0.699999988079071, 1.0]
+    """
+    x = jnp.asarray(x)
+    return jnp.clip((x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype("float32")) * 0.2 + 0.5, 0, 1)
+
+
 OLD_SPELLINGS["Layer"] = _first_layer_shape
 OLD_SPELLINGS["Dense"] = _renamed(output_dim="units", **_weights_1)
-OLD_SPELLINGS["Embedding"] = _renamed(
-    init="embeddings_initializer", W_regularizer="embeddings_regularizer", weights="initial_table"
+OLD_SPELLINGS["Embedding"] = _then(
+    _renamed(
+        init="embeddings_initializer",
+        W_regularizer="embeddings_regularizer",
+        W_constraint="embeddings_constraint",
+        weights="initial_table",
+    ),
+    _word_dropout,
 )
 OLD_SPELLINGS["Dropout"] = _renamed(p="rate")
 OLD_SPELLINGS["GaussianDropout"] = _renamed(p="rate")
 OLD_SPELLINGS["GaussianNoise"] = _renamed(sigma="stddev")
-OLD_SPELLINGS["BatchNormalization"] = _renamed(beta_init="beta_initializer", gamma_init="gamma_initializer")
-for _rank, _names in (("1", ("filter_length",)), ("2", ("nb_row", "nb_col")), ("3", ("k1", "k2", "k3"))):
-    _conv = _then(_sides(*_names), _renamed(**_weights_1, **_window_1, subsample_length="strides"), _dim_ordering)
+OLD_SPELLINGS["BatchNormalization"] = _then(
+    _renamed(beta_init="beta_initializer", gamma_init="gamma_initializer"), _batch_statistics
+)
+for _kind in ("SimpleRNN", "GRU", "LSTM", "ConvLSTM2D"):
+    _sides_2 = _sides("nb_row", "nb_col") if _kind == "ConvLSTM2D" else _renamed()
+    OLD_SPELLINGS[_kind] = _then(_sides_2, _renamed(**{**_weights_1, **_recurrent_1}), _forget_bias, _dim_ordering)
+_three = ("kernel_dim1", "kernel_dim2", "kernel_dim3")
+for _rank, _names in (("1", ("filter_length",)), ("2", ("nb_row", "nb_col")), ("3", _three)):
+    _conv = _then(
+        _sides(*_names), _renamed(**_weights_1, **_window_1, **_parts_1, subsample_length="strides"), _dim_ordering
+    )
     for _kind in ("Conv{}D", "Conv{}DTranspose", "SeparableConv{}D", "DepthwiseConv{}D"):
         OLD_SPELLINGS[_kind.format(_rank)] = _conv
     _pool = _then(_renamed(border_mode="padding", pool_length="pool_size", stride="strides"), _dim_ordering)
     for _kind in ("MaxPooling{}D", "AveragePooling{}D"):
         OLD_SPELLINGS[_kind.format(_rank)] = _pool
-for _kind in ("Flatten", "ZeroPadding2D", "Cropping2D", "UpSampling2D", "GlobalMaxPooling2D", "GlobalAveragePooling2D"):
-    OLD_SPELLINGS[_kind] = _dim_ordering
+for _rank in (2, 3):
+    for _kind in (
+        "Cropping",
+        "UpSampling",
+        "GlobalMaxPooling",
+        "GlobalAveragePooling",
+        "SpatialDropout",
+        "ZeroPadding",
+    ):
+        OLD_SPELLINGS[f"{_kind}{_rank}D"] = _dim_ordering
+OLD_SPELLINGS["Flatten"] = _dim_ordering
+OLD_SPELLINGS["ZeroPadding2D"] = _then(_four_sides, _dim_ordering)
+OLD_SPELLINGS["UpSampling1D"] = _length
+for _rank in (1, 2, 3):
+    OLD_SPELLINGS[f"SpatialDropout{_rank}D"] = _then(_renamed(p="rate"), _dim_ordering)
 OLD_SPELLINGS["LeakyReLU"] = _renamed(alpha="negative_slope")
+OLD_SPELLINGS["PReLU"] = _renamed(init="alpha_initializer")
+OLD_SPELLINGS["ReLU"] = _renamed(theta="threshold")  # ThresholdedReLU(theta)
 
 
 def _old_rate(cls, kwargs):
@@ -106,12 +206,25 @@ def _old_rate(cls, kwargs):
         kwargs["learning_rate"] = InverseTimeDecay(rate, decay_steps=1, decay_rate=decay)
     if kwargs.get("epsilon", 0) is None:  # Keras 1 and 2: the backend's 1e-7
         del kwargs["epsilon"]
-    for unused in ("jit_compile", "is_legacy_optimizer", "schedule_decay"):
+    for unused in ("jit_compile", "is_legacy_optimizer"):
         kwargs.pop(unused, None)
     return kwargs
 
 
+def _nadam(cls, kwargs):
+    """Keras 2 let the decay of Nadam's momentum be chosen (tf.keras called it decay); Keras 3 has another formula."""
+    for name in ("schedule_decay", "decay"):
+        if kwargs.pop(name, None) is not None:
+            warnings.warn(
+                f"Nadam({name}=...): Keras 3 computes the momentum of a step otherwise than Keras 2 did, and without "
+                f"this setting: training goes on with the formula of Keras 3.",
+                stacklevel=4,
+            )
+    return _old_rate(cls, kwargs)
+
+
 OLD_SPELLINGS.update(dict.fromkeys((cls.__name__ for cls in optimizers.entries.values()), _old_rate))
+OLD_SPELLINGS["Nadam"] = _nadam
 OLD_SPELLINGS["ReduceLROnPlateau"] = _renamed(epsilon="min_delta")
 
 
@@ -126,4 +239,6 @@ def register_aliases():
     for rank in (1, 2):
         layers.alias(**{f"SeparableConvolution{rank}D": f"SeparableConv{rank}D"})
         layers.alias(**{f"DepthwiseConvolution{rank}D": f"DepthwiseConv{rank}D"})
+        layers.alias(**{f"AtrousConvolution{rank}D": f"Conv{rank}D"})
+    layers.alias(ThresholdedReLU="ReLU", TimeDistributedDense="Dense")
     layers.alias(Deconvolution2D="Conv2DTranspose", Deconv2D="Conv2DTranspose")

@@ -436,7 +436,7 @@ def _bind(cls, args, kwargs):
             kwargs, values = {**values, **kwargs}, {}
         for base in cls.__mro__:
             if old := OLD_SPELLINGS.get(base.__name__):
-                kwargs = old(base, dict(kwargs))
+                kwargs = old(cls, dict(kwargs))
     for name, value in kwargs.items():
         if name not in fields:
             raise TypeError(

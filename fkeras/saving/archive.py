@@ -5,7 +5,7 @@ import json
 import time
 import zipfile
 
-from fkeras.saving import configs, files, weights
+from fkeras.saving import ages, configs, files, weights
 from fkeras.saving.compiling import compile_config, compile_from
 from fkeras.saving.hdf5 import KERAS_VERSION
 
@@ -61,10 +61,12 @@ def read_model(filepath, where, custom_objects=None, compile=True):
     with archive:
         text = member(archive, "config.json", where)
         config = configs.parse(text, f"{where}, config.json")
-        model = configs.build_model(config, f"{where}, config.json", custom_objects)
+        about = configs.parse(member(archive, "metadata.json", where), f"{where}, metadata.json")
+        age = ages.Age.read(str(about.get("keras_version") or "3"))
+        model = configs.build_model(config, f"{where}, config.json", custom_objects, age)
         settings = config.get("compile_config")
         if compile and settings and settings.get("optimizer"):
-            compile_from(model, settings, f"{where}, compile_config", custom_objects)
+            compile_from(model, settings, f"{where}, compile_config", custom_objects, age)
         held = io.BytesIO(member(archive, "model.weights.h5", where))
         try:
             file = h5py.File(held, "r")
@@ -72,7 +74,7 @@ def read_model(filepath, where, custom_objects=None, compile=True):
             raise OSError(f"Cannot read {where}, model.weights.h5: it is damaged ({err}).") from err
         with file:
             if model.built:
-                weights.load(model, file, f"{where}, model.weights.h5")
+                weights.load(model, file, f"{where}, model.weights.h5", age=age)
     return model
 
 

@@ -1,14 +1,11 @@
-"""What `compile` was given, between a model and the training_config of Keras's files; and the optimizer's arrays."""
+"""What `compile` was given, between a model and the training_config of Keras's files."""
 
 import inspect
-import warnings
 
-import numpy as np
-
-from fkeras import losses, metrics, optim, tree
-from fkeras.saving import files
+from fkeras import losses, metrics, optim
+from fkeras.saving.ages import TODAY, modernize
 from fkeras.saving.configs import clean
-from fkeras.saving.order import trained_paths, weights_by_path
+from fkeras.saving.moments import hdf5_settings
 from fkeras.settings import custom_object_scope, get_registered_name, serialize
 
 _BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")  # their meaning follows from the data: they stay names
@@ -29,7 +26,10 @@ def training_config(model):
         given[kind] = _write(given.get(kind), None, _BY_SHAPE)
     optimizer = model.optimizer
     name = get_registered_name(type(optimizer)) if optim.optimizers.name_of(type(optimizer)) is None else None
-    about = {"class_name": name or type(optimizer).__name__, "config": serialize(optimizer)["config"]}
+    about = {
+        "class_name": name or type(optimizer).__name__,
+        "config": hdf5_settings(optimizer, serialize(optimizer)["config"]),
+    }
     return {**given, "optimizer_config": about}
 
 
@@ -65,7 +65,7 @@ def _whole_name(name, family):
 # -------------------------------------------------------------------------------------------- reading
 
 
-def compile_from(model, config, where, custom_objects=None):
+def compile_from(model, config, where, custom_objects=None, age=TODAY):
     """Compiles a model as a training_config of Keras (or a compile_config of its JSON) says.
 
     Raises:
@@ -74,6 +74,7 @@ def compile_from(model, config, where, custom_objects=None):
     with custom_object_scope(custom_objects or {}):
         part = "optimizer"
         try:
+            config = modernize(config, age)
             arguments = {"optimizer": optim.get(_plain(config.get("optimizer_config") or config.get("optimizer")))}
             part = "loss"
             arguments["loss"] = _read(config.get("loss"), losses.get, ())
@@ -154,67 +155,12 @@ def _wrapped(config, get):
         kwargs = {k: v for k, v in config.items() if k not in ("fn", "reduction", "name", "dtype")}
         cls = losses.base.STANDARD.get(get(function))
         return cls(name=name, **kwargs) if cls and kwargs else function
-    return metrics.MeanMetricWrapper(get(function), name=name)
+    if isinstance(name, str) and _known(name) is _known(function) is not None:
+        return name  # "mae" for mean_absolute_error: names stay names
+    return metrics.MeanMetricWrapper(metrics.functions.find(function) or get(function), name=name)
 
 
-# ---------------------------------------------------------------------------------- the optimizer's arrays
-
-
-def optimizer_arrays(model):
-    """Returns [(name, array)] of the optimizer's state in the order of Keras's variables; empty before training."""
-    optimizer = model.optimizer
-    if optimizer is None or optimizer.state is None:
-        return []
-    paths = trained_paths(model)
-    trained = {p: a for p, a in tree.flatten(model.gather()[0]).items() if p in set(paths)}
-    state = optimizer.extend(optimizer.state, tree.unflatten(trained))  # of a layer unfrozen since the last step
-    names = [name for name, _ in optimizer.variables_layout(paths, state)]
-    return list(zip([f"{optimizer.name}/{n}" for n in names], optimizer.to_arrays(paths, state), strict=True))
-
-
-def optimizer_state(model, data, names, where, arrays=()):
-    """Returns the optimizer's state with the arrays of a file in it, or None where they are of another optimizer.
-
-    Args:
-        data: The file's datasets, in its order. They are read only when all shapes fit.
-        names: Their names, or None.
-        where: Names the file and the part in the warning.
-        arrays: [(variable, array)] that are going to be stored in the model.
-    """
-    data = _in_pairs(data, names or [])
-    shapes = [tuple(d.shape) for d in data]
-    optimizer, paths, arrays = model.optimizer, trained_paths(model), dict(arrays)
-    variables = {path: v for path, _, v in weights_by_path(model)}
-    leaves = {p: arrays[v] if (v := variables[p]) in arrays else v.value for p in paths}
-    state = optimizer.init(tree.unflatten(leaves))
-    layout = optimizer.variables_layout(paths, state)
-    wanted = [np.shape(optim.base.at(state, path)) for _, path in layout]
-    scalars = sum(path in (("iterations",), ("learning_rate",)) for _, path in layout)
-    if shapes == [()] * scalars and len(shapes) < len(wanted):
-        return None  # Keras saved an optimizer that had not made a step
-    added = {}
-    if scalars == 2 and len(shapes) == len(wanted) - 1 and layout[1][1] == ("learning_rate",):
-        added, shapes = {1: np.float32(optimizer.learning_rate)}, [*shapes[:1], (), *shapes[1:]]  # Keras 2's lack it
-        data = [*data[:1], None, *data[1:]]
-    if shapes != wanted:
-        warnings.warn(
-            f"{where}: the optimizer's {len(shapes)} arrays do not fit {type(optimizer).__name__}, which has "
-            f"{len(wanted)}; its state starts anew.",
-            stacklevel=4,
-        )
-        return None
-    arrays = [added[i] if d is None else files.read_array(d) for i, d in enumerate(data)]
-    return optimizer.from_arrays(paths, arrays, state)
-
-
-def _in_pairs(data, names):
-    """Orders the arrays of Keras 2's older optimizers, all m before all v, array by array, as Keras 3 has them.
-
-    Their names end in the slot: "Adam/dense/kernel/m:0".
-    """
-    ends = [name.split(":")[0].rpartition("/") for name in names]
-    if len(ends) != len(data) or not all(slot in ("m", "v", "vhat") for _, _, slot in ends[1:]):
-        return data
-    order = {variable: i for i, (variable, _, _) in reversed(list(enumerate(ends)))}
-    places = sorted(range(1, len(data)), key=lambda i: (order[ends[i][0]], ends[i][2]))
-    return [*data[:1], *(data[i] for i in places)]
+def _known(name):
+    """Returns the function or class that a name of a metric stands for, or None."""
+    found = metrics.registry.find(name)
+    return metrics.functions.find(name) if found is None else found

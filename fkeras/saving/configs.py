@@ -4,7 +4,7 @@ import copy
 import inspect
 import json
 
-from fkeras.saving import operators
+from fkeras.saving import ages, operators, tf_operations
 from fkeras.settings import Configured, Registry, get_registered_object, serialize
 
 _BESIDE = ("build_config", "compile_config", "shared_object_id", "__passive_serialization__")
@@ -78,7 +78,9 @@ def clean(config):
         entry, translated = None, operators.from_keras(config)
         if translated is not None:
             return clean(translated)
-    if entry is None and (".ops." in module or name in ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")):
+    if entry is None and name in tf_operations.CLASSES:
+        return clean(tf_operations.as_layer(config))
+    if entry is None and ".ops." in module:
         raise ValueError(
             f"Layer {config.get('name') or inner.get('name')!r} is a call of the function {name!r} of {module}, drawn "
             f"into the graph of Keras. Rebuild that model with layers, or give a class of that name in custom_objects."
@@ -200,12 +202,33 @@ def for_hdf5(config):
     if out.get("class_name") == "InputLayer" and "batch_shape" in out.get("config", {}):
         inner = dict(out["config"])
         out["config"] = {"batch_input_shape": inner.pop("batch_shape"), **inner}
+    if isinstance(out.get("config"), dict):
+        out["config"] = _for_keras_2(out.get("class_name"), out["config"])
     if "input_layers" in out and isinstance(out.get("layers"), list):
         models = {c["name"] for c in out["layers"] if c.get("class_name") in _KERAS_HOMES}
         nodes = [[_as_lists(n, models) for n in c["inbound_nodes"]] for c in out["layers"]]
         if all(n is not None for found in nodes for n in found):
             out["layers"] = [{**c, "inbound_nodes": found} for c, found in zip(out["layers"], nodes, strict=True)]
     return out
+
+
+# Settings that Keras 2 does not know: left out of HDF5 files where they are what Keras 3 takes anyway.
+_SINCE_3 = {
+    **{f"{kind}{end}": {"seed": None} for kind in ("SimpleRNN", "LSTM", "GRU") for end in ("", "Cell")},
+    **{f"ConvLSTM{rank}D": {"seed": None} for rank in (1, 2, 3)},
+    "ZeroPadding1D": {"data_format": "channels_last"},
+    "LayerNormalization": {"rms_scaling": False},
+}
+
+
+def _for_keras_2(name, config):
+    new = _SINCE_3.get(name, {})
+    config = {k: v for k, v in config.items() if k not in new or v != new[k]}
+    if name == "LeakyReLU" and "negative_slope" in config:
+        config["alpha"] = config.pop("negative_slope")  # Keras 3 reads both words
+    if name == "LayerNormalization" and isinstance(config.get("axis"), list):
+        config["axis"] = sorted(config["axis"])  # Keras 2 has the weights' axes in the order given
+    return config
 
 
 def _as_lists(node, models):
@@ -246,8 +269,8 @@ def parse(text, where):
     return found
 
 
-def build_model(config, where, custom_objects=None):
-    """Builds the model that a config dict describes.
+def build_model(config, where, custom_objects=None, age=ages.TODAY):
+    """Builds the model that a config dict describes, in the words of the Keras that wrote it.
 
     Raises:
         ValueError: It does not describe a model, or one that cannot be built; the message names `where`.
@@ -259,6 +282,11 @@ def build_model(config, where, custom_objects=None):
     if not isinstance(name, str) or not isinstance(config.get("config"), (dict, list)):
         raise ValueError(f"Cannot read {where}: expected the config of a model, with 'class_name' and 'config'.")
     with custom_object_scope(custom_objects or {}):
+        try:
+            config = ages.modernize(config, age)
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as err:
+            raise ValueError(f"Cannot read {where}: {_said(err)}") from err
+        name = config["class_name"]
         cls = {"Sequential": Sequential, "Functional": Model, "Model": Model}.get(name)
         registered = config.get("registered_name")
         custom = (registered and get_registered_object(registered)) or get_registered_object(name)
@@ -272,13 +300,18 @@ def build_model(config, where, custom_objects=None):
             settings = clean(config)["config"]
             model = cls.from_config(settings)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as err:
-            raise ValueError(f"Cannot read {where}: {err}") from err
+            raise ValueError(f"Cannot read {where}: {_said(err)}") from err
         shape = (config.get("build_config") or {}).get("input_shape")
         if isinstance(model, Model) and not model.built and shape:
             model.build(shape)
     if not isinstance(model, Model):
         raise ValueError(f"Cannot read {where}: expected a model, it describes a {type(model).__name__}.")
     return model
+
+
+def _said(err):
+    """What an error says; a bare KeyError says only the key."""
+    return f"its config lacks {err}." if isinstance(err, KeyError) else f"{err}"
 
 
 def model_from_json(json_string, custom_objects=None):
@@ -292,10 +325,11 @@ def model_from_json(json_string, custom_objects=None):
         ValueError: The text is not JSON or does not describe a model.
     """
     config = parse(json_string, "the JSON of a model")
-    model = build_model(config, "the JSON of a model", custom_objects)
+    age = ages.of_json(config)
+    model = build_model(config, "the JSON of a model", custom_objects, age)
     settings = config.get("compile_config")
     if isinstance(settings, dict) and settings.get("optimizer"):
         from fkeras.saving.compiling import compile_from
 
-        compile_from(model, settings, "the JSON of a model, compile_config", custom_objects)
+        compile_from(model, settings, "the JSON of a model, compile_config", custom_objects, age)
     return model

@@ -11,8 +11,9 @@ A file of weights alone has the content of /model_weights at its root.
 import json
 import warnings
 
-from fkeras.saving import configs, files
-from fkeras.saving.compiling import compile_from, optimizer_arrays, optimizer_state, training_config
+from fkeras.saving import ages, configs, files, old_weights
+from fkeras.saving.compiling import compile_from, training_config
+from fkeras.saving.moments import hdf5_arrays, optimizer_state
 from fkeras.saving.order import keras_layers, legacy_weights, own_weights, store
 
 KERAS_VERSION = "3.10.0"  # whose layout this is; readers ask only for the first number
@@ -33,7 +34,7 @@ def write_model(model, file, include_optimizer=True):
         return
     file.attrs["training_config"] = json.dumps(training_config(model))
     write_seed(model, file)
-    if arrays := optimizer_arrays(model):
+    if arrays := hdf5_arrays(model):
         _write_named(file.create_group("optimizer_weights"), arrays)
 
 
@@ -84,11 +85,15 @@ def read_model(file, where, custom_objects=None, compile=True):
             f"Cannot read {where}: it has no model_config, so it holds weights alone. Build the model in code and call "
             f"model.load_weights({where})."
         )
-    model = configs.build_model(configs.parse(text, f"{where}, model_config"), f"{where}, model_config", custom_objects)
+    age = age_of(file)
+    config = configs.parse(text, f"{where}, model_config")
+    model = configs.build_model(config, f"{where}, model_config", custom_objects, age)
+    found = []
     if files.has(file, "model_weights"):
         group = files.get_group(file, "model_weights")
         if model.built:
-            store(plan(model, group, where))
+            found = plan(model, group, where)
+            store(found)
         elif any(names for _, names in _file_layers(group)):
             raise ValueError(
                 f"Cannot read {where}: the file has weights, but the input shape of its model is not known, so that "
@@ -102,6 +107,7 @@ def read_model(file, where, custom_objects=None, compile=True):
         configs.parse(settings, f"{where}, training_config"),
         f"{where}, training_config",
         custom_objects,
+        age,
     )
     if "fkeras_seed" in file.attrs:
         model._seed = int(file.attrs["fkeras_seed"])
@@ -109,10 +115,19 @@ def read_model(file, where, custom_objects=None, compile=True):
         group = files.get_group(file, "optimizer_weights")
         names = files.get_names(group, "weight_names") or []
         data = [files.get_dataset(group, n) for n in names]
-        state = optimizer_state(model, data, names, f"{where}, optimizer_weights")
+        state = optimizer_state(model, data, names, f"{where}, optimizer_weights", found, age)
         if state is not None:
             model.optimizer.state = state
     return model
+
+
+def age_of(group):
+    """Returns the age of what a group holds: its own attributes say it, or those of the file."""
+    texts = []
+    for name in ("keras_version", "backend"):
+        home = next((g for g in (group, group.file) if name in g.attrs), None)
+        texts.append(files.get_text(home, name) if home is not None else None)
+    return ages.Age.read(*texts)
 
 
 def is_layout(group):
@@ -131,7 +146,7 @@ def _file_layers(group):
 
 
 def plan(model, group, where, skip_mismatch=False, by_name=False):
-    """Returns [(variable, array)]: what loading stores. Everything is compared before anything is stored.
+    """Returns [(variable, array, Stored)]: what loading stores. Everything is compared before anything is stored.
 
     Layers are matched by name where both sides have the same names, else in Keras's order.
 
@@ -147,18 +162,21 @@ def plan(model, group, where, skip_mismatch=False, by_name=False):
         own = [((model.name, v.name), v) for v in _own(model)]
         if own or top:
             pairs.append((model, TOP, own, top))
-    found = []
+    found, age = [], age_of(group)
     for layer, name, variables, names in pairs:
         inner = files.get_group(group, name)
-        data = [files.get_dataset(inner, n) for n in names]
         try:
-            found += _fit(layer, variables, names, data)
+            data = [files.get_dataset(inner, n) for n in names]
+        except ValueError as err:
+            raise ValueError(f"{err} It belongs to {layer.label}, whose weights are {_shown(variables)}.") from None
+        try:
+            found += _fit(layer, variables, names, data, age)
         except ValueError as err:
             message = f"Cannot load {where}, layer {name!r}: {err}"
             if not skip_mismatch:
                 raise ValueError(message) from None
             warnings.warn(f"{message} Its weights stay as they are.", stacklevel=4)
-    return [(variable, variable.convert(files.read_array(data))) for variable, data in found]
+    return [(variable, variable.convert(stored.read()), stored) for variable, stored in found]
 
 
 def _pair_layers(ours, theirs, where, by_name):
@@ -179,22 +197,30 @@ def _pair_layers(ours, theirs, where, by_name):
     return list(zip(ours.values(), theirs, strict=True))
 
 
-def _fit(layer, variables, names, data):
-    """Returns [(variable, dataset)] of one layer, matched by name or else by order; raises ValueError on a mismatch."""
-    if len(variables) != len(data):
+def _fit(layer, variables, names, data, age):
+    """Returns [(variable, Stored)] of one layer, matched by name or else by order; raises ValueError on a mismatch."""
+    names, stored = zip(*old_weights.gathered(names, data), strict=True) if names else ((), ())
+    if len(variables) != len(stored):
         raise ValueError(
-            f"{layer.label} has {len(variables)} weights of shapes {[v.shape for _, v in variables]}, "
-            f"the file has {len(data)} of shapes {[d.shape for d in data]}."
+            f"{layer.label} has {len(variables)} weights ({_shown(variables)}), the file has {len(stored)} of shapes "
+            f"{[s.shape for s in stored]}."
         )
-    order = match_names([n for n, _ in variables], [n.split(":")[0].split("/") for n in names])
-    pairs = [(v, data[i]) for (_, v), i in zip(variables, order, strict=True)]
+    order = match_names([n for n, _ in variables], [n.split("/") for n in names])
+    pairs = [(v, stored[i]) for (_, v), i in zip(variables, order, strict=True)]
+    siblings = {}
     for variable, found in pairs:
-        if tuple(found.shape) != variable.shape:
+        siblings.setdefault(id(variable.layer), {})[variable.name] = found
+    pairs = [(v, old_weights.translated(v, s, siblings[id(v.layer)], age)) for v, s in pairs]
+    for variable, found in pairs:
+        if found.shape != variable.shape:
             raise ValueError(
-                f"{layer.label} expects shape {variable.shape} for {variable.name!r}, "
-                f"the file has {tuple(found.shape)}."
+                f"{layer.label} expects shape {variable.shape} for {variable.name!r}, the file has {found.shape}."
             )
     return pairs
+
+
+def _shown(variables):
+    return ", ".join(f"{v.name} {v.shape}" for _, v in variables)
 
 
 def match_names(ours, theirs):

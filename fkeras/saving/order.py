@@ -45,9 +45,9 @@ def legacy_weights(layer):
 
 
 def store(pairs):
-    """Stores [(variable, array)]. A layer that gets all its arrays does not draw the ones it would start with."""
+    """Stores [(variable, array, ...)]. A layer that gets all its arrays does not draw the ones it would start with."""
     by_layer = {}
-    for variable, array in pairs:
+    for variable, array, *_ in pairs:
         by_layer.setdefault(id(variable.layer), (variable.layer, {}))[1][variable.name] = variable, array
     for layer, found in by_layer.values():
         if set(found) == set(layer._cell.declared):

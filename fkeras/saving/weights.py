@@ -11,7 +11,9 @@ Files of Keras 2.13 to 2.15 say `_layer_checkpoint_dependencies` for `layers`.
 import warnings
 
 from fkeras.saving import files
-from fkeras.saving.compiling import optimizer_arrays, optimizer_state
+from fkeras.saving.ages import TODAY
+from fkeras.saving.moments import optimizer_arrays, optimizer_state
+from fkeras.saving.old_weights import Stored
 from fkeras.saving.order import inner_layers, keras_layers, own_weights, store
 from fkeras.settings import snake_case
 
@@ -114,7 +116,7 @@ def is_layout(group):
 
 
 def plan(model, file, where, skip_mismatch=False, by_name=False):
-    """Returns [(variable, array)]: what loading stores. Everything is compared before anything is stored.
+    """Returns [(variable, array, Stored)]: what loading stores. Everything is compared before anything is stored.
 
     Raises:
         ValueError: A layer is missing in the file, or has other weights there; the message names it and both shapes.
@@ -130,6 +132,7 @@ def plan(model, file, where, skip_mismatch=False, by_name=False):
             path = _join(f"layers/{renamed[head]}", tail)
         if old:
             path = "/".join(OLD if part == "layers" else part for part in path.split("/"))
+        path = _present(file, path)
         try:
             found += _fit(file, f"{path}/vars".lstrip("/"), layer, variables)
         except ValueError as err:
@@ -142,7 +145,17 @@ def plan(model, file, where, skip_mismatch=False, by_name=False):
             f"Cannot load {where}: it also has weights that the model has no layer for, at {', '.join(extra[:5])}. "
             f"Is it of another model?"
         )
-    return [(variable, variable.convert(files.read_array(data))) for variable, data in found]
+    return [(variable, variable.convert(stored.read()), stored) for variable, stored in found]
+
+
+def _present(file, path):
+    """Returns the path as the file has it: Keras 2 wrote `_query_dense` where Keras 3 writes `query_dense`."""
+    group, found = file, []
+    for part in path.split("/"):
+        name = part if files.has(group, part) or not files.has(group, f"_{part}") else f"_{part}"
+        group = group[name] if files.has(group, name) else None
+        found.append(name)
+    return "/".join(found)
 
 
 def _by_name(model, file):
@@ -164,10 +177,10 @@ def _fit(file, path, layer, variables):
     group = files.get_group(file, path) if exists is not None else {}
     if len(group) != len(variables):
         raise ValueError(f"{layer.label} has {len(variables)} weights, the file has {len(group)}.")
-    pairs = [(v, files.get_dataset(group, str(i))) for i, v in enumerate(variables)]
+    pairs = [(v, Stored([files.get_dataset(group, str(i))], [i])) for i, v in enumerate(variables)]
     for v, data in pairs:
-        if tuple(data.shape) != v.shape:
-            raise ValueError(f"{layer.label} expects shape {v.shape} for {v.name!r}, the file has {tuple(data.shape)}.")
+        if data.shape != v.shape:
+            raise ValueError(f"{layer.label} expects shape {v.shape} for {v.name!r}, the file has {data.shape}.")
     return pairs
 
 
@@ -192,7 +205,7 @@ def _unused(file, used):
     return extra
 
 
-def read_optimizer(model, file, where, arrays):
+def read_optimizer(model, file, where, arrays, age=TODAY):
     """Returns the optimizer's state held in the file, or None; `arrays` are those to be stored in the model."""
     if not (model.compiled and files.has(file, "optimizer") and model.built):
         return None
@@ -201,13 +214,13 @@ def read_optimizer(model, file, where, arrays):
         return None
     group = files.get_group(home, "vars")
     data = [files.get_dataset(group, str(i)) for i in range(len(group))]
-    return optimizer_state(model, data, None, f"{where}, optimizer", arrays)
+    return optimizer_state(model, data, None, f"{where}, optimizer", arrays, age)
 
 
-def load(model, file, where, skip_mismatch=False, by_name=False):
+def load(model, file, where, skip_mismatch=False, by_name=False, age=TODAY):
     """Loads all weights, and the optimizer's state where the model is compiled and the file has it; all or nothing."""
     found = plan(model, file, where, skip_mismatch, by_name)
-    state = read_optimizer(model, file, where, found)
+    state = read_optimizer(model, file, where, found, age)
     store(found)
     if state is not None:
         model.optimizer.state = state
