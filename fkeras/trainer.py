@@ -114,8 +114,17 @@ class Trainer:
             "jit_compile": jit_compile,
         }
         self._seed = rng.next_seed()
-        self._train_key = np.asarray(jax.random.key_data(jax.random.key(self._seed)))
         self._programs, self._goal_cache = Programs(), {}
+
+    @property
+    def _seed(self):
+        """Decides data order and noise. Stored in files, so that training resumed is the same training."""
+        return self.__dict__["_drawn_seed"]
+
+    @_seed.setter
+    def _seed(self, seed):
+        self.__dict__["_drawn_seed"] = seed
+        self.__dict__["_train_key"] = np.asarray(jax.random.key_data(jax.random.key(seed)))
 
     def _check_optimizer_fits(self):
         """An optimizer that already has slots of another model starts afresh here."""
