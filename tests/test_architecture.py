@@ -13,7 +13,7 @@ FLOORS = [
     {"graph"},
     {"train", "goals", "data", "callbacks", "distribute"},
     {"trainer", "models", "summary", "saving", "utils", "datasets"},
-    {"compat", "optimizers", "backend", "config", "mixed_precision", "random", "__main__", "__init__"},
+    {"compat", "optimizers", "backend", "config", "experimental", "mixed_precision", "random", "__main__", "__init__"},
 ]
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
 

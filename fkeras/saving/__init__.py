@@ -1,7 +1,7 @@
 """Files that real Keras opens too, and reading of what Keras wrote: whole models, weights, JSON."""
 
 from fkeras.saving.configs import model_from_json, to_json
-from fkeras.saving.models import load_model, load_weights, save_model, save_weights
+from fkeras.saving.models import export_model, load_model, load_weights, save_model, save_weights
 from fkeras.settings import (
     custom_object_scope,
     deserialize,
@@ -19,6 +19,7 @@ __all__ = [
     "CustomObjectScope",
     "custom_object_scope",
     "deserialize_keras_object",
+    "export_model",
     "get_custom_objects",
     "get_registered_name",
     "get_registered_object",

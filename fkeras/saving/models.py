@@ -2,7 +2,7 @@
 
 import os
 
-from fkeras.saving import archive, files, hdf5, weights
+from fkeras.saving import archive, files, hdf5, tensorflow, weights
 from fkeras.saving.order import store
 
 HDF5_ENDINGS = (".h5", ".hdf5", ".hdf", ".he5")
@@ -17,7 +17,7 @@ def save_model(model, filepath, overwrite=True, include_optimizer=True, save_for
             h5py file or group.
         overwrite: False refuses to replace an existing file.
         include_optimizer: False leaves out compile settings and optimizer state.
-        save_format: "h5" or "keras", for a name without such an ending.
+        save_format: "h5" or "keras", for a name without such an ending; "tf" for a SavedModel, a folder.
 
     Raises:
         ValueError: The ending is neither, or the model holds a function that no file can name.
@@ -31,6 +31,9 @@ def save_model(model, filepath, overwrite=True, include_optimizer=True, save_for
     if form == "keras":
         archive.write_model(model, files.path_of(filepath, "save_model"), overwrite, include_optimizer)
         return
+    if form == "tf":
+        tensorflow.write_saved_model(model, files.path_of(filepath, "save_model"), overwrite, include_optimizer)
+        return
     with files.writing(filepath, overwrite) as file:
         hdf5.write_model(model, file, include_optimizer)
 
@@ -39,14 +42,15 @@ def _form(filepath, save_format):
     if not isinstance(filepath, (str, os.PathLike)):
         return "h5"
     path = os.fspath(filepath)
-    form = {"h5": "h5", "hdf5": "h5", "keras": "keras"}.get(str(save_format).lower()) if save_format else None
+    formats = {"h5": "h5", "hdf5": "h5", "keras": "keras", "tf": "tf", "tensorflow": "tf"}
+    form = formats.get(str(save_format).lower()) if save_format else None
     if save_format and form is None:
-        raise ValueError(f"save_model: expected save_format 'h5' or 'keras', got {save_format!r}.")
+        raise ValueError(f"save_model: expected save_format 'h5', 'keras' or 'tf', got {save_format!r}.")
     by_ending = "h5" if path.endswith(HDF5_ENDINGS) else "keras" if path.endswith(".keras") else None
     if form is None and by_ending is None:
         raise ValueError(
             f"save_model: expected a path that ends in .h5 or .keras, got {path!r}. The ending chooses the format; "
-            f"or give save_format='h5'."
+            f"or give save_format='h5', or 'tf' for a SavedModel."
         )
     return form or by_ending
 
@@ -57,7 +61,7 @@ def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
     Nothing in the file is executed. The content, not the name, says which format it is.
 
     Args:
-        filepath: Path of an HDF5 file or a .keras archive, or an open h5py file or group.
+        filepath: Path of an HDF5 file, a .keras archive or a SavedModel's folder, or an open h5py file or group.
         custom_objects: {name: class or function} of what is not part of this package. The function of a Lambda layer
             that the file holds as code is looked up under the layer's name.
         compile: False returns a model that is not compiled.
@@ -71,6 +75,8 @@ def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
     where = _shown(path)
     if not _is_open(path) and os.path.isfile(path) and not files.is_hdf5(path) and archive.is_archive(path):
         return archive.read_model(path, where, custom_objects, compile)
+    if not _is_open(path) and tensorflow.is_saved_model(path):
+        return tensorflow.read_saved_model(path, custom_objects, compile)
     with files.reading(path) as file:
         return hdf5.read_model(file, where, custom_objects, compile)
 
@@ -98,7 +104,8 @@ def load_weights(model, filepath, skip_mismatch=False, by_name=False):
 
     Args:
         model: A built model.
-        filepath: Path, or an open h5py file or group.
+        filepath: Path (of a SavedModel its folder, of TensorFlow's checkpoint what its files begin with), or an open
+            h5py file or group.
         skip_mismatch: Warn about layers whose weights do not fit, and leave them as they are.
         by_name: Load into the layers whose names are in the file, and leave the others.
 
@@ -111,6 +118,11 @@ def load_weights(model, filepath, skip_mismatch=False, by_name=False):
     if not _is_open(path) and os.path.isfile(path) and not files.is_hdf5(path) and archive.is_archive(path):
         archive.load_weights(model, path, where, skip_mismatch, by_name)
         return
+    if not _is_open(path) and (tensorflow.is_saved_model(path) or tensorflow.is_checkpoint(path)):
+        if by_name:
+            raise ValueError(f"Cannot load {where} by_name: only HDF5 files hold weights by the names of layers.")
+        tensorflow.load_weights(model, path, skip_mismatch)
+        return
     with files.reading(path) as file:
         group = file
         if not hdf5.is_layout(file) and files.has(file, "model_weights"):
@@ -121,6 +133,23 @@ def load_weights(model, filepath, skip_mismatch=False, by_name=False):
             weights.load(model, group, where, skip_mismatch, by_name)
         else:
             raise ValueError(f"Cannot read {where}: the HDF5 file does not hold weights in a layout of Keras.")
+
+
+def export_model(model, filepath, format="tf_saved_model", overwrite=True, **options):
+    """Writes a model's computation for others to run; see `Model.export`.
+
+    Raises:
+        ValueError: The format is unknown. TypeError: It does not take one of the options.
+    """
+    path = files.path_of(filepath, "export")
+    if format == "tf_saved_model":
+        tensorflow.write_saved_model(model, path, overwrite, **options)
+    elif format == "stablehlo":
+        from fkeras.saving.stablehlo import write_stablehlo
+
+        write_stablehlo(model, path, overwrite=overwrite, **options)
+    else:
+        raise ValueError(f"export: expected format 'tf_saved_model' or 'stablehlo', got {format!r}.")
 
 
 def _is_open(filepath):

@@ -82,6 +82,10 @@ class Bundle:
         """Returns the shape of an array; nothing is read."""
         return tuple(d.get("size", 0) for d in self._entry(name).get("shape", {}).get("dim", []))
 
+    def dtype(self, name):
+        """Returns the dtype of an array, or "string"."""
+        return dtype_of(self._entry(name).get("dtype", 0), f"{self.where}, {name!r}")
+
     def _entry(self, name):
         if name not in self.entries:
             raise ValueError(f"Cannot read {self.where}: there is no {name!r}.")
@@ -110,7 +114,7 @@ class Bundle:
             ValueError: There is none, it is damaged, or it is of strings; the message names the file and the array.
         """
         entry = self._entry(name)
-        dtype, shape = dtype_of(entry.get("dtype", 0), f"{self.where}, {name!r}"), self.shape(name)
+        dtype, shape = self.dtype(name), self.shape(name)
         if isinstance(dtype, str):
             raise ValueError(f"Cannot read {self.where}: {name!r} holds text, expected numbers.")
         if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != entry.get("size", 0):

@@ -52,6 +52,19 @@ def replacing_folder(path, overwrite=True, marker="saved_model.pb"):
         shutil.rmtree(fresh, ignore_errors=True)  # what is left of a failure, or the old folder
 
 
+def is_saved_model(path):
+    """Whether a path is a folder that looks like a SavedModel."""
+    return os.path.isdir(path) and any(
+        os.path.isfile(os.path.join(path, *name))
+        for name in (("saved_model.pb",), ("keras_metadata.pb",), ("assets", "saved_model.json"))
+    )
+
+
+def is_checkpoint(path):
+    """Whether a path is the prefix of a checkpoint's files."""
+    return not os.path.exists(path) and os.path.isfile(f"{path}.index")
+
+
 def _exchange(a, b):
     """Lets two folders change places in one step; returns False where the system cannot."""
     try:

@@ -116,9 +116,12 @@ _META_GRAPH = Message("MetaGraphDef", meta_info_def=(1, _META_INFO), graph_def=(
                       signature_def=(5, {str: _SIGNATURE}), object_graph_def=(7, OBJECTS))  # fmt: skip
 SAVED_MODEL = Message("SavedModel", saved_model_schema_version=(1, int), meta_graphs=(2, [_META_GRAPH]))
 
-# What an error message says of a SavedModel that holds no model of Keras.
-SIGNATURES = Message("SavedModel", meta_graphs=(2, [Message("MetaGraphDef", meta_info_def=(1, _META_INFO),
-                     signature_def=(5, {str: _SIGNATURE}))]))  # fmt: skip
+# What is read of a SavedModel: its signatures, and the objects without what hangs on them. The graph is skipped.
+_OUTLINED = Message("SavedUserObject", identifier=(1, str), metadata=(3, str))
+_OUTLINED = Message("SavedObjectGraph", nodes=(1, [Message("SavedObject", user_object=(4, _OUTLINED))]))
+_OUTLINE = Message("MetaGraphDef", meta_info_def=(1, _META_INFO), signature_def=(5, {str: _SIGNATURE}),
+                   object_graph_def=(7, _OUTLINED))  # fmt: skip
+OUTLINE = Message("SavedModel", meta_graphs=(2, [_OUTLINE]))
 
 # Keras 2's keras_metadata.pb
 KERAS_METADATA = Message(
