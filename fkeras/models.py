@@ -1,5 +1,7 @@
 """Models: a graph of layers with Keras's face. `Sequential` is a chain that becomes a graph."""
 
+import inspect
+
 import jax
 
 from fkeras.graph import Graph, Traced
@@ -250,7 +252,7 @@ class Model(Trainer, Layer):
         """Returns Keras's functional config: layers, their calls, inputs and outputs."""
         from fkeras.saving.functional import functional_config
 
-        if self.graph is None:
+        if self.graph is None or not _takes_ends(type(self)):
             return super().get_config()
         return functional_config(self)
 
@@ -310,6 +312,12 @@ class Model(Trainer, Layer):
         from fkeras import saving
 
         return saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, by_name=by_name, **kwargs)
+
+
+def _takes_ends(cls):
+    """True for a class made of inputs and outputs; one that draws its graph in `__init__` has other settings."""
+    parameters = inspect.signature(cls.__init__).parameters
+    return "inputs" in parameters or set(parameters) <= {"self", "args", "kwargs"} or issubclass(cls, Sequential)
 
 
 def _alone(tree):

@@ -356,3 +356,56 @@ def test_a_mask_made_by_compute_mask_reaches_the_loss_of_a_model_that_computes_i
     for model in (Tagger(), fkeras.Sequential([fkeras.Input((5, 2)), FirstSteps(), Dense(1)])):
         model.compile("sgd", "mse")
         assert model.evaluate(x, y, verbose=0) < 100
+
+
+class Checked(Layer):
+    def build(self, input_shape):
+        self.input_spec = layers.InputSpec(min_ndim=2, axes={-1: input_shape[-1]})
+
+    def call(self, x):
+        return x * 1.0
+
+
+def test_input_specs_are_checked_at_the_door():
+    layer = Checked(name="c")
+    assert layer(X).shape == X.shape
+    with pytest.raises(ValueError, match=r"Checked 'c': expected size 4 on axis -1, got an input of shape \(6, 3\)"):
+        layer(X[:, :3])
+    for spec, shape, wrong in (
+        (layers.InputSpec(ndim=3), (2, 3), "expected rank 3"),
+        (layers.InputSpec(max_ndim=1), (2, 3), "expected rank 1 at most"),
+        (layers.InputSpec(shape=(None, 4)), (2, 3), "expected shape (None, 4)"),
+        (layers.InputSpec(shape=(None, 1), allow_last_axis_squeeze=True), (2,), None),
+        (layers.InputSpec(shape=(None, 4)), (None, None), None),
+    ):
+        assert spec.mismatch(shape) == wrong
+
+
+def test_one_weight_of_a_layer_can_be_frozen():
+    model = fkeras.Sequential([fkeras.Input((4,)), Dense(2)])
+    model.layers[0].kernel.trainable = False
+    assert [v.name for v in model.trainable_weights] == ["bias"]
+    model.compile("sgd", "mse")
+    kernel, bias = model.get_weights()
+    model.fit(X, X[:, :2], verbose=0)
+    np.testing.assert_array_equal(model.get_weights()[0], kernel)
+    assert (model.get_weights()[1] != bias).any()
+
+
+class Drawn(fkeras.Model):
+    """Draws its graph in a constructor with settings of its own."""
+
+    def __init__(self, units, **kwargs):
+        x = fkeras.Input((4,))
+        super().__init__(inputs=x, outputs=Dense(units)(x), **kwargs)
+        self.units = units
+
+
+def test_a_model_that_draws_its_graph_in_init_is_saved_by_its_settings(tmp_path):
+    model = Drawn(3, name="drawn")
+    assert model.get_config()["units"] == 3 and "layers" not in model.get_config()
+    for file in ("m.keras", "m.h5"):
+        model.save(tmp_path / file)
+        twin = fkeras.models.load_model(tmp_path / file, custom_objects={"Drawn": Drawn})
+        assert type(twin) is Drawn and twin.name == "drawn"
+        np.testing.assert_allclose(twin(X), model(X), rtol=1e-6)

@@ -31,6 +31,7 @@ from fkeras.layers.dropout import (
 )
 from fkeras.layers.embedding import Embedding
 from fkeras.layers.input import Input, InputLayer
+from fkeras.layers.input_spec import InputSpec
 from fkeras.layers.merging import (
     Add,
     Average,
@@ -87,7 +88,7 @@ from fkeras.layers.resizing import (
     ZeroPadding3D,
 )
 from fkeras.layers.wrappers import Bidirectional, TimeDistributed, Wrapper
-from fkeras.settings import nearest
+from fkeras.settings import deserialize, nearest, serialize
 
 __all__ = [
     "ELU",
@@ -146,6 +147,7 @@ __all__ = [
     "Identity",
     "Input",
     "InputLayer",
+    "InputSpec",
     "LSTMCell",
     "Lambda",
     "Layer",
@@ -193,11 +195,13 @@ __all__ = [
     "add",
     "average",
     "concatenate",
+    "deserialize",
     "dot",
     "maximum",
     "minimum",
     "multiply",
     "registry",
+    "serialize",
     "subtract",
 ]
 

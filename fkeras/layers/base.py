@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fkeras import constraints, dtypes, initializers, regularizers, rng, tree
-from fkeras.layers import arguments, custom
+from fkeras.layers import arguments, custom, input_spec
 from fkeras.layers.arguments import NOTHING
 from fkeras.layers.masks import mask_of, remember_mask
 from fkeras.layers.shapes import (
@@ -200,6 +200,10 @@ class Layer(Configured):
                 f"{self.label}: expected an input of rank {self.rank[0]}, {self.rank[1]}, got shape {shape}."
                 + self._rank_hint(shape)
             )
+
+    def _check_spec(self, shape):
+        if (specs := self.__dict__.get("input_spec")) is not None:
+            input_spec.check(self, specs, [s for s in jax.tree.leaves(shape, is_leaf=is_shape) if is_shape(s)])
 
     def _rank_hint(self, shape):
         if len(shape) == self.rank[0] - 1:
@@ -485,8 +489,10 @@ class Layer(Configured):
         """Declares the arrays for `shape`, or checks that those already declared fit it."""
         if self._cell is not None and shape in self._cell.shapes:
             return
-        (jax.tree.map(self.check_input, shape, is_leaf=is_shape) if is_shape(shape) else self.check_input(shape))
+        self.check_input(shape)
+        self._check_spec(shape)
         declared = self.declare(shape)
+        self._check_spec(shape)  # `build` may have set it
         if self._cell is None:
             self._adopt(declared, shape)
         else:
@@ -625,7 +631,8 @@ class Layer(Configured):
     def trained_paths(self):
         """Returns the set of paths in `params` that training changes now, by every layer's `trainable`."""
         self._require_built("list its trained weights")
-        own = {(n,) for n, w in self._cell.declared.items() if w.trainable and self.trainable}
+        frozen = self._cell.frozen
+        own = {(n,) for n, w in self._cell.declared.items() if w.trainable and self.trainable and n not in frozen}
         inner = self._cell.inner.items()
         return own | {(k, *p) for k, c in inner if c._cell is not None for p in c.trained_paths()}
 

@@ -15,12 +15,13 @@ from fkeras.settings import Configured
 class Cell:
     """Where the arrays of one layer live between calls. Drawn when first needed."""
 
-    __slots__ = ("_params", "_state", "declared", "inner", "layer", "seed", "shapes")
+    __slots__ = ("_params", "_state", "declared", "frozen", "inner", "layer", "seed", "shapes")
 
     def __init__(self, layer, declared, shapes, inner):
         self.layer, self.declared, self.shapes, self.inner = layer, declared, shapes, inner
         self.seed = rng.next_seed() if declared else 0
         self._params = self._state = None
+        self.frozen = set()  # names of weights that are not trained though the layer is
 
     def arrays(self):
         """Returns fresh dicts (params, state) of the current arrays."""
@@ -98,7 +99,11 @@ class Variable:
 
     @property
     def trainable(self):
-        return self.declared.trainable and self.layer.trainable
+        return self.declared.trainable and self.layer.trainable and self._name not in self.layer._cell.frozen
+
+    @trainable.setter
+    def trainable(self, value):
+        (self.layer._cell.frozen.discard if value else self.layer._cell.frozen.add)(self._name)
 
     @property
     def regularizer(self):
