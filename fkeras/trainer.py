@@ -215,7 +215,7 @@ class Trainer:
         facts = {
             "kind": kind,
             "losses or metrics": id(goals),
-            "trainable layers": tuple(layer.trainable for layer in self.own_and_inner()),
+            "trainable layers": tuple(layer.flags for layer in self.own_and_inner()),
             "steps per dispatch": capacity,
             "optimizer settings": getattr(self.optimizer, "revision", 0),
             "devices": devices.key,

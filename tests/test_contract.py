@@ -390,6 +390,10 @@ def test_one_weight_of_a_layer_can_be_frozen():
     model.fit(X, X[:, :2], verbose=0)
     np.testing.assert_array_equal(model.get_weights()[0], kernel)
     assert (model.get_weights()[1] != bias).any()
+    model.layers[0].kernel.trainable = True
+    with pytest.warns(UserWarning, match=r"`trainable` changed since it was compiled and trained \(dense.*/kernel\)"):
+        model.fit(X, X[:, :2], verbose=0)
+    assert (model.get_weights()[0] != kernel).any()
 
 
 class Drawn(fkeras.Model):

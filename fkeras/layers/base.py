@@ -628,6 +628,11 @@ class Layer(Configured):
         self._require_built("count parameters")
         return sum(int(np.prod(v.shape)) for v in self.weights)
 
+    @property
+    def flags(self):
+        """What decides which of the layer's own weights are trained, and how it computes: part of a program's key."""
+        return self.trainable, frozenset(self._cell.frozen if self._cell is not None else ())
+
     def trained_paths(self):
         """Returns the set of paths in `params` that training changes now, by every layer's `trainable`."""
         self._require_built("list its trained weights")
