@@ -57,13 +57,15 @@ class Program:
         axis: Name of the device axis the steps run over, or None. Batches are then a device's share of the rows,
             everything else is the same on all devices and stays so.
         synchronizes: Whether BatchNormalization takes its statistics over all devices.
+        accumulate: Into how many parts a training step cuts its batch, to go through them one after the other.
     """
 
     layer_logs = None  # {name: (monoid, () -> empty state)} of what layers add to the logs, once `init_metrics` looked
 
-    def __init__(self, model, optimizer, outputs, trained, axis=None, synchronizes=True):
+    def __init__(self, model, optimizer, outputs, trained, axis=None, synchronizes=True, accumulate=1):
         self.model, self.optimizer, self.outputs = model, optimizer, outputs
         self.trained, self.axis, self.synchronizes = frozenset(trained), axis, synchronizes
+        self.accumulate = accumulate
         declared = {p: w for p, w in model.declarations().items() if w.trainable}
         self.penalties = [(p, w.regularizer) for p, w in declared.items() if w.regularizer is not None and p in trained]
         self.constraints = {p: w.constraint for p, w in declared.items() if w.constraint is not None and p in trained}
@@ -74,11 +76,12 @@ class Program:
 
     # ---------------------------------------------------------------------------------------- pieces
 
-    def forward(self, params, state, batch, *, training, key=None):
-        """Runs the model. Returns (y_pred, state, mask, inner losses)."""
+    def forward(self, params, state, batch, *, training, key=None, part=0):
+        """Runs the model on a part of this device's rows. Returns (y_pred, state, mask, inner losses)."""
         size = _size(batch)
-        start = 0 if self.axis is None else jax.lax.axis_index(self.axis) * size
-        row_ids = start + jnp.arange(size, dtype=jnp.int32)
+        if self.axis is not None:
+            part = part + jax.lax.axis_index(self.axis) * (self.accumulate if training else 1)
+        row_ids = part * size + jnp.arange(size, dtype=jnp.int32)
         axis = self.axis if self.synchronizes else None
         ctx = Context(training, key, None, batch["rows"], row_ids, axis, (), [])
         y_pred, state, mask = self.model.apply_masked(params, state, batch["x"], ctx)
@@ -86,12 +89,13 @@ class Program:
             state = jax.tree.map(self._device_mean, state)
         return y_pred, state, mask, ctx.losses
 
-    def total_loss(self, params, batch, y_pred, mask, inner):
+    def total_loss(self, params, batch, y_pred, mask, inner, mean=None):
         """Returns (loss of the step, parts): data losses, weight penalties and inner losses.
 
+        `mean(total, count)` gives these rows' share of a mean over the whole batch; by default over all devices.
         The parts are one loss per output and, last, what layers add to the logs: {name: state of this batch}.
         """
-        parts = []
+        parts, mean = [], mean or self._mean
         preds, masks = _per_output(y_pred, mask, len(self.outputs))
         for i, goal in enumerate(self.outputs):
             if goal.loss is None:
@@ -102,15 +106,16 @@ class Program:
                 total, count = goal.loss.total(*self._whole(of))  # the same on all devices, each of which adds a share
                 parts.append(losses.ratio(total, count) / self.devices)
             else:
-                parts.append(self._mean(*goal.loss.total(*of)))
+                parts.append(mean(*goal.loss.total(*of)))
         total = sum((p * g.weight for p, g in zip(parts, self.outputs, strict=True) if p is not None), jnp.float32(0))
         logs = [one for one in inner if isinstance(one, custom.Log)]
         for value, count in (one for one in inner if not isinstance(one, custom.Log)):
-            total = total + self._mean(value, count)
+            total = total + mean(value, count)
         parts.append({name: self._joined(log) for name, log in custom.by_name(logs).items()})
         leaves = tree.flatten(params)
         penalty = sum((regularizer(leaves[p]) for p, regularizer in self.penalties), jnp.float32(0))
-        return total + penalty / self.devices, parts  # all devices compute the same penalty: their sum is it once
+        shares = self.devices * (self.accumulate if mean != self._mean else 1)
+        return total + penalty / shares, parts  # all devices and parts compute the same penalty: their sum is it once
 
     def _joined(self, log):
         """Returns a device's share of the state of all devices: their sum is it once."""
@@ -166,21 +171,28 @@ class Program:
         jax.eval_shape(trace, ts.params, ts.state, batch["x"])
         return {name: (log.metric, log.empty) for name, log in found.items()}
 
-    def update_metrics(self, metrics, batch, y_pred, mask, loss, parts):
+    def update_metrics(self, metrics, batch, y_pred, mask):
         """Adds one batch to the metrics' states; on each device its own rows, until `_merged` brings them together."""
-        rows = batch["rows"]
-        count = jnp.float32(_size(batch)) if rows is None else jnp.sum(rows, dtype=jnp.float32)
         preds, masks = _per_output(y_pred, mask, len(self.outputs))
-        share = count if self.axis is None else jax.lax.psum(count, self.axis)
-        out = {"loss": _mean.add(metrics["loss"], loss, share)}
+        out = dict(metrics)
         for i, goal in enumerate(self.outputs):
-            if goal.loss_name:
-                out[goal.loss_name] = _mean.add(metrics[goal.loss_name], parts[i], share)
             for name, metric, weighted in goal.metrics:
-                of = batch["y"][i], preds[i], batch["w"][i] if weighted else None, masks[i], rows
+                of = batch["y"][i], preds[i], batch["w"][i] if weighted else None, masks[i], batch["rows"]
                 if self.axis is not None and _sees_batch(metric, *of[:2]):
                     of = self._whole(of)
                 out[name] = metric.update(metrics[name], *of)
+        return out
+
+    def update_losses(self, metrics, batch, loss, parts):
+        """Adds the losses of one step, which are those of all devices, and what layers log."""
+        rows = batch["rows"]
+        count = jnp.float32(_size(batch)) if rows is None else jnp.sum(rows, dtype=jnp.float32)
+        if self.axis is not None:
+            count = jax.lax.psum(count, self.axis)
+        out = metrics | {"loss": _mean.add(metrics["loss"], loss, count)}
+        for i, goal in enumerate(self.outputs):
+            if goal.loss_name:
+                out[goal.loss_name] = _mean.add(metrics[goal.loss_name], parts[i], count)
         for name, state in parts[-1].items():
             if name in metrics:
                 out[name] = self.layer_logs[name][0].merge(metrics[name], state)
@@ -237,13 +249,18 @@ class Program:
         trained, frozen = tree.split(ts.params, self.trained)
         key = rng.fold(ts.key, ts.opt["iterations"])
 
-        def objective(trained):
+        def objective(trained, state, batch, part, mean):
             params = tree.join(trained, frozen)
-            y_pred, state, mask, inner = self.forward(params, ts.state, batch, training=True, key=key)
-            loss, parts = self.total_loss(params, batch, y_pred, mask, inner)
+            y_pred, state, mask, inner = self.forward(params, state, batch, training=True, key=key, part=part)
+            loss, parts = self.total_loss(params, batch, y_pred, mask, inner, mean)
             return self.optimizer.scale_loss(loss, ts.opt), (loss, parts, y_pred, state, mask)
 
-        grads, (loss, parts, y_pred, state, mask) = jax.grad(objective, has_aux=True)(trained)
+        if self.accumulate > 1:
+            grads, loss, parts, state, metrics = self._accumulated(objective, trained, ts, batch)
+        else:
+            slope = jax.grad(objective, has_aux=True)
+            grads, (loss, parts, y_pred, state, mask) = slope(trained, ts.state, batch, 0, None)
+            metrics = self.update_metrics(ts.metrics, batch, y_pred, mask)
         if self.axis is not None:
             grads, loss, parts = jax.lax.psum((grads, loss, parts), self.axis)
         trained, opt = self.optimizer.update(grads, ts.opt, trained)
@@ -252,8 +269,62 @@ class Program:
             trained = tree.unflatten(
                 {p: self.constraints[p](a) if p in self.constraints else a for p, a in leaves.items()}
             )
-        metrics = self.update_metrics(ts.metrics, batch, y_pred, mask, loss, parts)
+        metrics = self.update_losses(metrics, batch, loss, parts)
         return TrainState(tree.join(trained, frozen), state, opt, metrics, ts.key)
+
+    def _accumulated(self, objective, trained, ts, batch):
+        """Goes through the parts of a batch one after the other; returns (grads, loss, parts, state, metrics).
+
+        The counts that means divide by are those of the whole batch, so they come first; that the compiler finds
+        nothing else to do for them makes the extra pass free.
+        """
+        self._check_accumulates(batch)
+        m = self.accumulate
+        pieces = jax.tree.map(lambda a: a.reshape(m, a.shape[0] // m, *a.shape[1:]), batch)
+
+        def counts(i):
+            seen = []
+
+            def collect(total, count):
+                seen.append(jnp.float32(0) if count is None else count)
+                return total
+
+            objective(trained, ts.state, _pick(pieces, i), i, collect)
+            return seen
+
+        whole = jax.tree.map(lambda a: jnp.sum(a, 0), jax.lax.map(counts, jnp.arange(m)))
+        if self.axis is not None:
+            whole = [jax.lax.psum(c, self.axis) for c in whole]
+
+        def add(i, carry):
+            *sums, state, metrics = carry
+            piece, known = _pick(pieces, i), iter(whole)
+
+            def mean(total, count):
+                c = next(known)
+                return total if count is None else total / jnp.where(c == 0, 1, c)
+
+            grads, (loss, parts, y_pred, state, mask) = slope(trained, state, piece, i, mean)
+            sums = jax.tree.map(jnp.add, sums, [grads, loss, parts])
+            return [*sums, state, self.update_metrics(metrics, piece, y_pred, mask)]
+
+        slope = jax.grad(objective, has_aux=True)
+        grads, aux = jax.eval_shape(lambda: slope(trained, ts.state, _pick(pieces, 0), 0, lambda t, c: t))
+        zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), [grads, *aux[:2]])
+        return jax.lax.fori_loop(0, m, add, [*zeros, ts.state, ts.metrics])
+
+    def _check_accumulates(self, batch):
+        """Refuses what needs the rows of the whole batch at once."""
+        preds = jax.tree.leaves(self.model.output_specs())
+        for i, goal in enumerate(self.outputs):
+            pred = jax.ShapeDtypeStruct((_size(batch), *preds[i].shape[1:]), preds[i].dtype)
+            wants = [goal.loss] if goal.loss is not None and goal.loss.sees_batch(batch["y"][i], pred) else []
+            wants += [metric for _, metric, _ in goal.metrics if _sees_batch(metric, batch["y"][i], pred)]
+            if wants:
+                raise ValueError(
+                    f"accumulate={self.accumulate}: {wants[0].name!r} needs all rows of a batch at once, so the batch "
+                    f"cannot be cut into parts. Use accumulate=1, or a function that gives one value per row."
+                )
 
     def test_step(self, params, state, metrics, batch):
         """Adds a batch to the metrics without training: returns (metrics, state), the latter for stateful layers."""
@@ -261,7 +332,7 @@ class Program:
         loss, parts = self.total_loss(params, batch, y_pred, mask, inner)
         if self.axis is not None:
             loss, parts = jax.lax.psum((loss, parts), self.axis)
-        return self.update_metrics(metrics, batch, y_pred, mask, loss, parts), after
+        return self.update_losses(self.update_metrics(metrics, batch, y_pred, mask), batch, loss, parts), after
 
     # ---------------------------------------------------------------------- several steps per dispatch
 

@@ -227,7 +227,8 @@ class Trainer:
         if {"train": self.train_step, "test": self.test_step, "predict": None}[kind] is not None:
             program, compiled = OwnSteps(self, self.optimizer, goals or [], trained), devices.partition
         else:
-            program = Program(self, self.optimizer, goals or [], trained, devices.axis, devices.synchronizes)
+            how = devices.axis, devices.synchronizes, devices.accumulate
+            program = Program(self, self.optimizer, goals or [], trained, *how)
             compiled = devices.compile
         function, donate = {
             "train": (program.train_block, (0,)),
@@ -709,7 +710,7 @@ def _verbosity(verbose):
 
 def _share(devices):
     """Returns the part of each batch that this process reads."""
-    return sources.Share(devices.count, devices.parts, devices.part)
+    return sources.Share(devices.width * devices.parts, devices.parts, devices.part)
 
 
 def _fitting(devices, block):

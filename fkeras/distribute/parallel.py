@@ -23,7 +23,7 @@ _scope = contextvars.ContextVar("fkeras_distribute", default=None)
 class OneDevice:
     """Training on a single device: the program is compiled as it is."""
 
-    count = width = parts = 1
+    count = width = parts = accumulate = 1
     part = 0
     axis, synchronizes = None, True
     key = None
@@ -72,6 +72,9 @@ class DataParallel:
             number takes the first so many; or a list of `jax.Device`s.
         sync_batch_norm: False lets each device normalize by the statistics of its own rows; the moving statistics are
             then the mean over devices. Faster between hosts; the result depends on the number of devices.
+        accumulate: Each device goes through its rows of a batch in so many parts, one after the other, and adds the
+            gradients up: the memory of a part, the result of the whole. BatchNormalization alone sees the parts: it
+            normalizes each by its own statistics.
 
     Raises:
         ValueError: More devices than there are, one twice, or devices of different kinds.
@@ -85,8 +88,11 @@ class DataParallel:
         Goyal et al., "Accurate, Large Minibatch SGD", 2017, for the arithmetic; `jax.pmap` runs it.
     """
 
-    def __init__(self, devices=None, sync_batch_norm=True):
+    def __init__(self, devices=None, sync_batch_norm=True, accumulate=1):
         self.devices, self.synchronizes = _devices(devices), bool(sync_batch_norm)
+        if isinstance(accumulate, bool) or not isinstance(accumulate, int) or accumulate < 1:
+            raise ValueError(f"DataParallel: expected accumulate as an integer >= 1, got {accumulate!r}.")
+        self.accumulate = accumulate
         mine = jax.process_index()
         if 0 < sum(d.process_index != mine for d in self.devices) < len(jax.devices()) - jax.local_device_count():
             raise ValueError(
@@ -101,7 +107,7 @@ class DataParallel:
     @property
     def key(self):
         """What the compiled programs depend on."""
-        return (*(d.id for d in self.devices), self.synchronizes)
+        return (*(d.id for d in self.devices), self.synchronizes, self.accumulate)
 
     @property
     def parts(self):
@@ -121,11 +127,11 @@ class DataParallel:
     @property
     def width(self):
         """What the number of rows that this process puts into a batch is a multiple of."""
-        return len(self.local)
+        return len(self.local) * self.accumulate
 
     def __repr__(self):
         kind = self.devices[0].device_kind
-        return f"DataParallel({self.count} x {kind}, sync_batch_norm={self.synchronizes})"
+        return f"DataParallel({self.count} x {kind}, sync_batch_norm={self.synchronizes}, accumulate={self.accumulate})"
 
     def __enter__(self):
         self._tokens = [*getattr(self, "_tokens", []), _scope.set(self)]
@@ -136,7 +142,7 @@ class DataParallel:
 
     def get_config(self):
         """Returns the arguments that make it anew where the devices may be others."""
-        return {"devices": None, "sync_batch_norm": self.synchronizes}
+        return {"devices": None, "sync_batch_norm": self.synchronizes, "accumulate": self.accumulate}
 
     def scope(self):
         """Returns itself: `with strategy.scope():` is how tf.keras writes it."""
