@@ -16,13 +16,14 @@ def _first_layer_shape(cls, kwargs):
     batch = kwargs.pop("batch_size", None)
     length = kwargs.pop("input_length", None)
     length = tuple(length) if isinstance(length, (list, tuple)) else () if length is None else (length,)
+    features = None if "input_dim" in cls._fields else kwargs.pop("input_dim", None)
     if (shape := kwargs.pop("batch_input_shape", None)) is not None:
         kwargs["batch_shape"] = tuple(shape)
     elif (shape := kwargs.pop("input_shape", None)) is not None:
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
         kwargs["batch_shape"] = (batch, *shape)
-    elif "input_dim" not in cls._fields and (dim := kwargs.pop("input_dim", None)) is not None:
-        kwargs["batch_shape"] = (batch, *length, dim)
+    elif features is not None:
+        kwargs["batch_shape"] = (batch, *length, features)
     elif length:
         kwargs["batch_shape"] = (batch, *length)
     for unused in ("autocast", "implementation", "consume_less", "input_dtype"):  # how Keras computes, not what

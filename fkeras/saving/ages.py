@@ -102,6 +102,8 @@ def _walk(value, age, key=None):
         return out
     if isinstance(inner, dict) and name in _LAYERS:
         out = _LAYERS[name](out, age)
+    if name == "Sequential" and isinstance(out["config"], list) and "name" in out:
+        out["config"] = {"name": out["name"], "layers": out["config"]}  # a plain list has no place for a name
     if name == "Sequential" and _begins_with_merge(out["config"]):
         return _graph_of_chains(out)
     return out
