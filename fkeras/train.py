@@ -5,6 +5,7 @@ A batch is a dict {"x", "y", "w", "rows"}: inputs (a tree like the model's), tar
 entry per output), and the bool mask [B] of the rows that are real, or None for all.
 """
 
+import inspect
 from typing import Any, NamedTuple
 
 import jax
@@ -363,7 +364,28 @@ class OwnSteps(Program):
     """The program of a model that writes `train_step(ts, batch) -> (ts, logs)` or `test_step(ts, batch) -> logs`.
 
     Logs are scalars, means over the batch; an epoch's are their means over its rows.
+
+    Raises:
+        TypeError: A step takes or returns something else, as Keras's do.
     """
+
+    def __init__(self, model, *args, **kwargs):
+        super().__init__(model, *args, **kwargs)
+        for name, gives in (("train_step", "(ts, logs)"), ("test_step", "logs")):
+            step = getattr(model, name)
+            if step is not None and len(parameters := inspect.signature(step).parameters) != 2:
+                raise TypeError(
+                    f"{model.label}: {name}(self, {', '.join(parameters)}) is Keras's form; here it is the pure "
+                    f"{name}(self, ts, batch) -> {gives}; see docs/pure.md."
+                )
+
+    def _checked(self, result):
+        if isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], TrainState):
+            return result
+        kinds = ", ".join(type(r).__name__ for r in result) if isinstance(result, tuple) else type(result).__name__
+        raise TypeError(
+            f"{self.model.label}: train_step returned ({kinds}); expected (ts, logs), the next TrainState and a dict."
+        )
 
     def optimized(self, params):
         """All of them: the model's own step updates its whole tree, frozen arrays are put back afterwards."""
@@ -372,7 +394,7 @@ class OwnSteps(Program):
     def train_step(self, ts, batch):
         """Runs the model's own step with the key of this iteration; frozen arrays stay as they are."""
         key = rng.fold(ts.key, ts.opt["iterations"])
-        new, logs = self.model.train_step(ts._replace(metrics=None, key=key), batch)
+        new, logs = self._checked(self.model.train_step(ts._replace(metrics=None, key=key), batch))
         frozen = tree.split(ts.params, self.trained)[1]
         params = tree.join(tree.split(new.params, self.trained)[0], frozen)
         return new._replace(params=params, metrics=self._add(ts.metrics, logs, batch), key=ts.key)
@@ -384,7 +406,7 @@ class OwnSteps(Program):
 
     def init_metrics(self, ts, batch, training):
         """Returns an empty mean for each log."""
-        step = (lambda ts, b: self.model.train_step(ts, b)[1]) if training else self.model.test_step
+        step = (lambda ts, b: self._checked(self.model.train_step(ts, b))[1]) if training else self.model.test_step
         return {name: _mean.init() for name in jax.eval_shape(step, ts, batch)}
 
     def logs(self, metrics):

@@ -131,3 +131,29 @@ def test_a_step_of_ones_own_equals_the_built_in_step_and_honours_freezing():
     np.testing.assert_allclose(runs[0], runs[1], rtol=1e-5)
     for a, b in zip(frozen, own.offset.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+class Stateful(Line):
+    """Written for Keras: the step takes its data alone."""
+
+    def train_step(self, data):
+        return {"loss": 0.0}
+
+
+class Reversed(Line):
+    """Returns as Keras's stateless step does: logs first."""
+
+    def train_step(self, ts, batch):
+        return {"loss": jnp.float32(0)}, ts
+
+
+def test_steps_in_keras_form_are_answered_with_the_pure_form():
+    x = np.ones((4, 1), "float32")
+    for cls, message in (
+        (Stateful, r"Stateful 'a': train_step\(self, data\) is Keras's form; here it is the pure"),
+        (Reversed, r"Reversed 'a': train_step returned \(dict, TrainState\); expected \(ts, logs\)"),
+    ):
+        model = cls(name="a")
+        model.compile("sgd", "mse")
+        with pytest.raises(TypeError, match=message):
+            model.fit(x, x, verbose=0)
