@@ -364,3 +364,25 @@ def test_architectures_train_and_survive_files(make, tmp_path, keras):
         got = jax.tree.leaves(other.predict(x, verbose=0))
         for a, b in zip(got, want, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_inference_models_cut_from_seq2seq_decode_step_by_step_and_keras_opens_them(keras):
+    source, target = Input((None, 5), name="source"), Input((None, 5), name="target")
+    _, h, c = layers.LSTM(4, return_state=True)(source)
+    rnn, head = layers.LSTM(4, return_sequences=True, return_state=True), Dense(3, activation="softmax")
+    model = Model([source, target], head(rnn(target, initial_state=[h, c])[0]))
+    encoder = Model(source, [h, c])
+    states = [Input((4,)), Input((4,))]
+    y, *after = rnn(target, initial_state=states)
+    decoder = Model([target, *states], [head(y), *after])
+    x = np.random.default_rng(0).normal(size=(2, 3, 5)).astype("float32")
+    now, steps = encoder(x), []
+    for t in range(3):
+        y, *now = decoder([x[:, t : t + 1], *now])
+        steps.append(y)
+    np.testing.assert_allclose(np.concatenate(steps, 1), model([x, x]), rtol=1e-5, atol=1e-6)
+    theirs = keras.models.model_from_json(decoder.to_json())
+    theirs.set_weights(decoder.get_weights())
+    begin = [x[:, :1], np.zeros((2, 4), "float32"), np.ones((2, 4), "float32")]
+    for got, want in zip(theirs(begin), decoder(begin), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
