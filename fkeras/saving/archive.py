@@ -2,6 +2,7 @@
 
 import io
 import json
+import stat
 import time
 import zipfile
 
@@ -10,6 +11,9 @@ from fkeras.saving.compiling import compile_config, compile_from
 from fkeras.saving.hdf5 import KERAS_VERSION
 
 EXPANSION = 1000  # a member may unpack to this many times the bytes it takes in the archive
+TEXT = 1 << 26  # bytes of a member that is text
+ROOM = 1 << 26  # bytes of an HDF5 file beside its numbers
+COPIES = 8  # weights and an optimizer's slots, each in at most 8 bytes a number
 
 
 def write_model(model, filepath, overwrite=True, include_optimizer=True):
@@ -29,8 +33,40 @@ def write_model(model, filepath, overwrite=True, include_optimizer=True):
         archive.writestr("model.weights.h5", held.getvalue())
 
 
-def member(archive, name, where):
-    """Returns the bytes of one file of the archive, refusing one that claims to unpack to far more than is stored."""
+def opened(filepath, where):
+    """Returns the archive, after looking at its list: nothing in it may lie elsewhere, be a link or come twice.
+
+    Raises:
+        OSError: It is damaged. ValueError: Such a member; the message names it.
+    """
+    try:
+        archive = zipfile.ZipFile(filepath)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as err:
+        raise OSError(f"Cannot read {where}: the archive is damaged ({err}).") from err
+    names = set()
+    for about in archive.infolist():
+        name, wrong = about.filename, None
+        parts = name.replace("\\", "/").split("/")
+        if name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
+            wrong = "its name leads out of the archive"
+        elif stat.S_ISLNK(about.external_attr >> 16):
+            wrong = "it is a link"
+        elif name in names:
+            wrong = "it is there twice"
+        names.add(name)
+        if wrong:
+            archive.close()
+            raise ValueError(f"Cannot read {where}, {name!r}: {wrong}.")
+    return archive
+
+
+def room_for(model):
+    """Returns how many bytes the weights of a model, and an optimizer's slots, may take; None if it is not built."""
+    return ROOM + 8 * COPIES * model.count_params() if model.built else None
+
+
+def member(archive, name, where, room=TEXT):
+    """Returns the bytes of one file of the archive, refusing one that claims to unpack to more than there can be."""
     try:
         about = archive.getinfo(name)
     except KeyError:
@@ -39,9 +75,11 @@ def member(archive, name, where):
         raise ValueError(
             f"Cannot read {where}, {name}: it claims {about.file_size} bytes, {about.compress_size} are stored."
         )
+    if room is not None and about.file_size > room:
+        raise ValueError(f"Cannot read {where}, {name}: it claims {about.file_size} bytes, there can be {room}.")
     try:
         return archive.read(name)
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as err:
+    except Exception as err:  # of zipfile, zlib, bz2, lzma
         raise ValueError(f"Cannot read {where}, {name}: it is damaged ({err}).") from err
 
 
@@ -54,11 +92,7 @@ def read_model(filepath, where, custom_objects=None, compile=True):
     """Returns the model of a .keras archive: built, its weights loaded, and compiled if it was saved so."""
     import h5py
 
-    try:
-        archive = zipfile.ZipFile(filepath)
-    except (zipfile.BadZipFile, OSError) as err:
-        raise OSError(f"Cannot read {where}: the archive is damaged ({err}).") from err
-    with archive:
+    with opened(filepath, where) as archive:
         text = member(archive, "config.json", where)
         config = configs.parse(text, f"{where}, config.json")
         about = configs.parse(member(archive, "metadata.json", where), f"{where}, metadata.json")
@@ -67,7 +101,7 @@ def read_model(filepath, where, custom_objects=None, compile=True):
         settings = config.get("compile_config")
         if compile and settings and settings.get("optimizer"):
             compile_from(model, settings, f"{where}, compile_config", custom_objects, age)
-        held = io.BytesIO(member(archive, "model.weights.h5", where))
+        held = io.BytesIO(member(archive, "model.weights.h5", where, room_for(model)))
         try:
             file = h5py.File(held, "r")
         except Exception as err:
@@ -83,7 +117,7 @@ def load_weights(model, filepath, where, skip_mismatch=False, by_name=False):
     import h5py
 
     with (
-        zipfile.ZipFile(filepath) as archive,
-        h5py.File(io.BytesIO(member(archive, "model.weights.h5", where))) as file,
+        opened(filepath, where) as archive,
+        h5py.File(io.BytesIO(member(archive, "model.weights.h5", where, room_for(model)))) as file,
     ):
         weights.load(model, file, f"{where}, model.weights.h5", skip_mismatch, by_name)

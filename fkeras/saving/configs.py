@@ -4,7 +4,7 @@ import copy
 import inspect
 import json
 
-from fkeras.saving import ages, operators, tf_operations
+from fkeras.saving import ages, files, operators, tf_operations
 from fkeras.settings import Configured, Registry, get_registered_object, serialize
 
 _BESIDE = ("build_config", "compile_config", "shared_object_id", "__passive_serialization__")
@@ -156,6 +156,9 @@ def _named_function(config):
             f"Lambda layer {name!r} holds the code of a Python function, which is never run from a file. If you have "
             f"the function, pass it under the layer's name: custom_objects={{{name!r}: function}}."
         )
+    shape = config.get("output_shape")
+    if isinstance(shape, (list, tuple)) and any(isinstance(s, str) for s in shape):  # code too: found by tracing
+        config = {k: v for k, v in config.items() if k != "output_shape"}
     return {**config, "function": name}
 
 
@@ -311,6 +314,8 @@ def build_model(config, where, custom_objects=None, age=ages.TODAY):
 
 def _said(err):
     """What an error says; a bare KeyError says only the key."""
+    if isinstance(err, RecursionError):
+        return "it is nested too deeply."
     return f"its config lacks {err}." if isinstance(err, KeyError) else f"{err}"
 
 
@@ -324,12 +329,17 @@ def model_from_json(json_string, custom_objects=None):
     Raises:
         ValueError: The text is not JSON or does not describe a model.
     """
-    config = parse(json_string, "the JSON of a model")
+    return _from_json(json_string, "the JSON of a model", custom_objects)
+
+
+@files.refusing
+def _from_json(text, where, custom_objects):
+    config = parse(text, where)
     age = ages.of_json(config)
-    model = build_model(config, "the JSON of a model", custom_objects, age)
+    model = build_model(config, where, custom_objects, age)
     settings = config.get("compile_config")
     if isinstance(settings, dict) and settings.get("optimizer"):
         from fkeras.saving.compiling import compile_from
 
-        compile_from(model, settings, "the JSON of a model, compile_config", custom_objects, age)
+        compile_from(model, settings, f"{where}, compile_config", custom_objects, age)
     return model

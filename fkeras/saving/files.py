@@ -1,6 +1,8 @@
 """Files: written whole or not at all, read with nothing trusted. The one place where h5py is imported."""
 
 import contextlib
+import functools
+import inspect
 import os
 import secrets
 import stat
@@ -110,6 +112,29 @@ def put_array(group, name, array):
 # -------------------------------------------------------------------------------------------- reading
 
 
+def refusing(function):
+    """Decorator of what reads a file: whatever goes wrong inside is a ValueError or OSError that names its `where`."""
+    at = list(inspect.signature(function).parameters).index("where")
+
+    @functools.wraps(function)
+    def read(*args, **kwargs):
+        where = kwargs["where"] if "where" in kwargs else args[at]
+        try:
+            return function(*args, **kwargs)
+        except Warning:
+            raise
+        except Exception as err:
+            path = where.partition("'")[2].partition("'")[0] or where
+            if isinstance(err, (ValueError, OSError)) and path in str(err):
+                raise
+            kind = OSError if isinstance(err, OSError) else ValueError
+            said = f"{err}" if isinstance(err, (ValueError, OSError)) else f"{type(err).__name__}: {err}"
+            said = "it is nested too deeply." if isinstance(err, RecursionError) else said
+            raise kind(f"Cannot read {where}: {said}") from err
+
+    return read
+
+
 def is_hdf5(filepath):
     """Whether the file begins as HDF5 files do (a user block may come first, but not the beginning of a zip).
 
@@ -205,10 +230,12 @@ def get_dataset(group, name):
     if data.external or data.is_virtual:
         kind = "an external" if data.external else "a virtual"
         raise ValueError(f"Cannot read {where(group, name)}: {kind} dataset keeps its numbers in other files.")
-    if data.dtype.kind not in "fiub" and data.dtype != np.dtype("V2"):
-        raise ValueError(f"Cannot read {where(group, name)}: expected numbers, found {data.dtype}.")
     if data.shape is None:
         raise ValueError(f"Cannot read {where(group, name)}: the dataset is empty.")
+    if data.dtype.kind not in "fiub" and data.dtype != np.dtype("V2"):
+        raise ValueError(
+            f"Cannot read {where(group, name)}: expected numbers, found {data.dtype} of shape {data.shape}."
+        )
     size, stored = int(np.prod(data.shape, dtype=object)) * data.dtype.itemsize, data.id.get_storage_size()
     if size > max(stored, 1 << 16) * EXPANSION:
         raise ValueError(
@@ -231,20 +258,44 @@ def read_array(data):
 def get_names(group, name):
     """Returns the list of strings of an attribute, put together from its parts; None if there is no such attribute."""
     if name in group.attrs:
-        found = list(_attribute(group, name))
+        found = _list(group, name)
     else:
         found, i = [], 0
         while f"{name}{i}" in group.attrs:
-            found += list(_attribute(group, f"{name}{i}"))
+            found += _list(group, f"{name}{i}")
             i += 1
         if not i:
             return None
-    return [_text(group, name, v) for v in found]
+    names = [_text(group, name, v) for v in found]
+    if twice := {n for n in names if names.count(n) > 1} if len(set(names)) < len(names) else ():
+        raise ValueError(f"Cannot read {where(group)}: its attribute {name!r} names {sorted(twice)[:3]} twice.")
+    return names
 
 
 def get_text(group, name):
     """Returns a string attribute, or None if there is none."""
     return _text(group, name, _attribute(group, name)) if name in group.attrs else None
+
+
+def get_int(group, name):
+    """Returns an attribute that is an integer from 0 to 2**63, or None if there is none or it is another thing."""
+    value = np.asarray(_attribute(group, name)) if name in group.attrs else np.zeros(2)
+    return int(value) if value.shape == () and value.dtype.kind in "iu" and 0 <= value < 2**63 else None
+
+
+def addresses(group):
+    """Returns what tells an object of a file from the others, whatever names lead to it."""
+    import h5py
+
+    about = h5py.h5o.get_info(group.id)
+    return about.fileno, about.addr
+
+
+def _list(group, name):
+    found = _attribute(group, name)
+    if not isinstance(found, np.ndarray) or found.ndim != 1:
+        raise ValueError(f"Cannot read {where(group)}: its attribute {name!r} is not a list of names.")
+    return list(found)
 
 
 def _attribute(group, name):

@@ -43,6 +43,12 @@ def write_seed(model, file):
     file.attrs["fkeras_seed"] = model._seed
 
 
+def take_seed(model, file):
+    """Gives a model the seed in the file, if there is one."""
+    if (seed := files.get_int(file, "fkeras_seed")) is not None:
+        model._seed = seed
+
+
 def write_weights(model, group):
     """Writes the weights of all layers into a group."""
     group.attrs["keras_version"], group.attrs["backend"] = KERAS_VERSION, "jax"
@@ -109,8 +115,7 @@ def read_model(file, where, custom_objects=None, compile=True):
         custom_objects,
         age,
     )
-    if "fkeras_seed" in file.attrs:
-        model._seed = int(file.attrs["fkeras_seed"])
+    take_seed(model, file)
     if files.has(file, "optimizer_weights") and model.built:
         group = files.get_group(file, "optimizer_weights")
         names = files.get_names(group, "weight_names") or []
@@ -175,7 +180,7 @@ def plan(model, group, where, skip_mismatch=False, by_name=False):
             message = f"Cannot load {where}, layer {name!r}: {err}"
             if not skip_mismatch:
                 raise ValueError(message) from None
-            warnings.warn(f"{message} Its weights stay as they are.", stacklevel=4)
+            warnings.warn(f"{message} Its weights stay as they are.", stacklevel=5)
     return [(variable, variable.convert(stored.read()), stored) for variable, stored in found]
 
 

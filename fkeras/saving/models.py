@@ -72,7 +72,11 @@ def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
         ValueError: A part of it cannot be read; the message names the file and the part.
     """
     path = filepath if _is_open(filepath) else files.path_of(filepath, "load_model")
-    where = _shown(path)
+    return _load_model(path, _shown(path), custom_objects, compile)
+
+
+@files.refusing
+def _load_model(path, where, custom_objects, compile):
     if not _is_open(path) and os.path.isfile(path) and not files.is_hdf5(path) and archive.is_archive(path):
         return archive.read_model(path, where, custom_objects, compile)
     if not _is_open(path) and tensorflow.is_saved_model(path):
@@ -113,8 +117,12 @@ def load_weights(model, filepath, skip_mismatch=False, by_name=False):
         ValueError: The weights do not fit; the message names the layer and both shapes. OSError: As `load_model`.
     """
     path = filepath if _is_open(filepath) else files.path_of(filepath, "load_weights")
-    where = _shown(path)
     model._require_built("load weights")
+    _load_weights(model, path, _shown(path), skip_mismatch, by_name)
+
+
+@files.refusing
+def _load_weights(model, path, where, skip_mismatch, by_name):
     if not _is_open(path) and os.path.isfile(path) and not files.is_hdf5(path) and archive.is_archive(path):
         archive.load_weights(model, path, where, skip_mismatch, by_name)
         return
@@ -143,7 +151,7 @@ def export_model(model, filepath, format="tf_saved_model", overwrite=True, **opt
     """
     path = files.path_of(filepath, "export")
     if format == "tf_saved_model":
-        tensorflow.write_saved_model(model, path, overwrite, **options)
+        tensorflow.write_saved_model(model, path, overwrite, **{"to_load": False, **options})
     elif format == "stablehlo":
         from fkeras.saving.stablehlo import write_stablehlo
 

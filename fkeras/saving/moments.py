@@ -137,7 +137,7 @@ def optimizer_state(model, data, names, where, found=(), age=TODAY):
         warnings.warn(
             f"{where}: the optimizer's {len(data)} arrays do not fit {type(optimizer).__name__}, which has "
             f"{len(wanted)}; its state starts anew.",
-            stacklevel=4,
+            stacklevel=6,
         )
         return None
     read = [a.read() if hasattr(a, "read") else a if isinstance(a, np.generic) else files.read_array(a)

@@ -138,7 +138,7 @@ def plan(model, file, where, skip_mismatch=False, by_name=False):
         except ValueError as err:
             if not skip_mismatch:
                 raise ValueError(f"Cannot load {where}, {path or '/'}: {err}") from None
-            warnings.warn(f"{where}, {path or '/'}: {err} Its weights stay as they are.", stacklevel=4)
+            warnings.warn(f"{where}, {path or '/'}: {err} Its weights stay as they are.", stacklevel=6)
         used.add(f"{path}/vars".lstrip("/"))
     if not by_name and not skip_mismatch and (extra := _unused(file, used)):
         raise ValueError(
@@ -177,7 +177,11 @@ def _fit(file, path, layer, variables):
     group = files.get_group(file, path) if exists is not None else {}
     if len(group) != len(variables):
         raise ValueError(f"{layer.label} has {len(variables)} weights, the file has {len(group)}.")
-    pairs = [(v, Stored([files.get_dataset(group, str(i))], [i])) for i, v in enumerate(variables)]
+    try:
+        pairs = [(v, Stored([files.get_dataset(group, str(i))], [i])) for i, v in enumerate(variables)]
+    except ValueError as err:
+        wanted = ", ".join(f"{v.name} {v.shape}" for v in variables)
+        raise ValueError(f"{err} It belongs to {layer.label}, whose weights are {wanted}.") from None
     for v, data in pairs:
         if data.shape != v.shape:
             raise ValueError(f"{layer.label} expects shape {v.shape} for {v.name!r}, the file has {data.shape}.")
@@ -186,9 +190,12 @@ def _fit(file, path, layer, variables):
 
 def _unused(file, used):
     """Returns the paths of groups of arrays that no layer of the model asked for; the optimizer's are not meant."""
-    extra = []
+    extra, seen = [], set()
 
     def walk(group, path):
+        if (place := files.addresses(group)) in seen:  # a group may be linked into itself
+            return
+        seen.add(place)
         for name in group:
             if not files.has(group, name) or not hasattr(group[name], "keys"):
                 continue
@@ -224,5 +231,5 @@ def load(model, file, where, skip_mismatch=False, by_name=False, age=TODAY):
     store(found)
     if state is not None:
         model.optimizer.state = state
-        if "fkeras_seed" in file.attrs:
-            model._seed = int(file.attrs["fkeras_seed"])
+        if (seed := files.get_int(file, "fkeras_seed")) is not None:
+            model._seed = seed
