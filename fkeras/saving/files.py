@@ -35,8 +35,9 @@ def replacing(filepath, overwrite=True):
     Whatever happens before that (an exception, a full disk, a killed process), the old file stays as it was.
 
     Raises:
-        FileExistsError: The file exists and `overwrite` is False.
+        FileExistsError: The file exists and `overwrite` is False, also when another process has just written it.
         IsADirectoryError: `filepath` is a folder.
+        OSError: It cannot be written, because the disk is full for example; the old file is as it was.
     """
     filepath = os.fspath(filepath)
     if not is_main():  # of several processes one writes; the others go through the same motions
@@ -47,7 +48,7 @@ def replacing(filepath, overwrite=True):
     if os.path.isdir(target):
         raise IsADirectoryError(f"Cannot write {filepath!r}: it is a folder.")
     if not overwrite and os.path.exists(target):
-        raise FileExistsError(f"Cannot write {filepath!r}: it exists. Pass overwrite=True, or choose another name.")
+        raise _exists(filepath)
     folder, name = os.path.split(target)
     os.makedirs(folder, exist_ok=True)
     fresh = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.tmp")
@@ -57,13 +58,35 @@ def replacing(filepath, overwrite=True):
             os.chmod(fresh, stat.S_IMODE(os.stat(target).st_mode))
         yield fresh
         _to_disk(fresh)
-        os.replace(fresh, target)
-    except BaseException:
+        _put(fresh, target, filepath, overwrite)
+    except BaseException as err:
         with contextlib.suppress(OSError):
             os.remove(fresh)
+        if isinstance(err, (OSError, RuntimeError)) and repr(filepath) not in str(err):  # h5py's are of both kinds
+            number = getattr(err, "errno", None)
+            text = f"Cannot write {filepath!r}: {err}. What was there before is as it was."
+            raise (OSError(number, text) if number else OSError(text)) from err
         raise
     with contextlib.suppress(OSError):  # some file systems have no folders to flush
         _to_disk(folder)
+
+
+def _put(fresh, target, filepath, overwrite):
+    if overwrite:
+        os.replace(fresh, target)
+        return
+    try:
+        os.link(fresh, target)  # which, unlike a renaming, never takes the place of a file
+    except FileExistsError:
+        raise _exists(filepath) from None
+    except OSError:  # a file system without hard links
+        os.rename(fresh, target)
+    else:
+        os.remove(fresh)
+
+
+def _exists(filepath):
+    return FileExistsError(f"Cannot write {filepath!r}: it exists. Pass overwrite=True, or choose another name.")
 
 
 def _to_disk(path):
