@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fkeras import callbacks as callbacks_lib
-from fkeras import optim, rng, tree
+from fkeras import draws, optim, rng, tree
 from fkeras.data import feed, sources
 from fkeras.distribute import parallel, processes
 from fkeras.goals import looks_like_metrics, make_goals, resolve_losses, resolve_metrics, spread
@@ -124,7 +124,7 @@ class Trainer:
     @_seed.setter
     def _seed(self, seed):
         self.__dict__["_drawn_seed"] = seed
-        self.__dict__["_train_key"] = np.asarray(jax.random.key_data(jax.random.key(seed)))
+        self.__dict__["_train_key"] = np.asarray(jax.random.key_data(draws.make_key(seed)))
 
     def _check_optimizer_fits(self):
         """An optimizer that already has slots of another model starts afresh here."""

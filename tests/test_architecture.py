@@ -7,7 +7,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).parent.parent / "fkeras"
 FLOORS = [
-    {"settings", "tree", "rng", "dtypes", "cache", "once", "programs"},
+    {"settings", "tree", "draws", "rng", "dtypes", "cache", "once", "programs"},
     {"activations", "initializers", "regularizers", "constraints", "windows"},
     {"layers", "optim", "losses", "metrics"},
     {"graph"},

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from fkeras import activations, constraints, initializers, regularizers
 from fkeras.layers import custom, kernels
@@ -310,7 +311,9 @@ def forget_bias(bias_initializer, units):
 
     def start(key, shape, dtype):
         drawn = initializers.draw(bias_initializer, key, (3 * units,), dtype)
-        return jnp.concatenate([drawn[:units], jnp.ones(units, dtype), drawn[units:]]).reshape(shape)
+        lib = jnp if isinstance(drawn, jax.core.Tracer) else np  # outside of a trace nothing has to be compiled
+        drawn = lib.asarray(drawn)
+        return lib.concatenate([drawn[:units], lib.ones(units, dtype), drawn[units:]]).reshape(shape)
 
     return start
 

@@ -1,15 +1,10 @@
 """Where a layer's arrays live between calls, and the handles that users hold on them."""
 
-import functools
-import json
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fkeras import initializers, rng
-from fkeras.once import jit_once
-from fkeras.settings import Configured
+from fkeras import draws, initializers, rng
 
 
 class Cell:
@@ -28,7 +23,7 @@ class Cell:
         if self._params is None:
             self._params, self._state = {}, {}
             with jax.ensure_compile_time_eval():  # arrays, also when the first to ask is a trace
-                key = jax.random.key(self.seed) if self.declared else None
+                key = draws.make_key(self.seed) if self.declared else None
                 for name, w in self.declared.items():
                     dtype = w.dtype or self.layer.dtype.variable_dtype
                     place = self._params if w.trainable else self._state
@@ -48,21 +43,13 @@ class Cell:
         (self._params if self.declared[name].trainable else self._state)[name] = array
 
 
-_drawers: dict = {}
-
-
 def draw_once(initializer, key, name, shape, dtype):
-    """Draws one array, compiling once for all weights of one initializer, shape and dtype."""
+    """Draws one array. Constants of zero and one, and what `draws` computes on the host, compile nothing."""
     initializer = initializers.get(initializer)
-    if type(initializer) is initializers.Zeros:
-        return jax.device_put(np.zeros(shape, jnp.dtype(dtype)))  # nothing to compile
-    if not isinstance(initializer, Configured) or not isinstance(getattr(initializer, "seed", None), int | None):
-        return initializers.draw(initializer, rng.fold(key, name), shape, dtype)  # a user's own may not be pure
-    about = (type(initializer), json.dumps(initializer.get_config(), sort_keys=True), shape, str(dtype))
-    if about not in _drawers:
-        draw = functools.partial(initializers.draw, initializer, shape=shape, dtype=dtype)
-        _drawers[about] = jit_once(draw, int(np.prod(shape)))
-    return _drawers[about](rng.fold(key, name))
+    for constant, fill in ((initializers.Zeros, np.zeros), (initializers.Ones, np.ones)):
+        if type(initializer) is constant:
+            return jax.device_put(fill(shape, jnp.dtype(dtype)))
+    return initializers.draw(initializer, rng.fold(key, name), shape, dtype)
 
 
 class Variable:
