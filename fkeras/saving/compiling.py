@@ -4,7 +4,7 @@ import inspect
 
 from fkeras import losses, metrics, optim
 from fkeras.saving.ages import TODAY, modernize
-from fkeras.saving.configs import clean
+from fkeras.saving.configs import clean, for_keras_2
 from fkeras.saving.moments import hdf5_settings
 from fkeras.settings import custom_object_scope, get_registered_name, serialize
 
@@ -44,7 +44,7 @@ def _write(spec, family, kept):
         return spec if family is None or spec.lower() in kept else _whole_name(spec, family)
     if isinstance(spec, dict) and "class_name" in spec:
         name = spec.get("registered_name") or spec["class_name"]
-        return {"class_name": name, "config": spec["config"]}
+        return {"class_name": name, "config": for_keras_2(name, spec["config"])}
     if isinstance(spec, dict):
         return {k: _write(v, family, kept) for k, v in spec.items()}
     if isinstance(spec, (list, tuple)):

@@ -206,7 +206,7 @@ def for_hdf5(config):
         inner = dict(out["config"])
         out["config"] = {"batch_input_shape": inner.pop("batch_shape"), **inner}
     if isinstance(out.get("config"), dict):
-        out["config"] = _for_keras_2(out.get("class_name"), out["config"])
+        out["config"] = for_keras_2(out.get("class_name"), out["config"])
     if "input_layers" in out and isinstance(out.get("layers"), list):
         models = {c["name"] for c in out["layers"] if c.get("class_name") in _KERAS_HOMES}
         nodes = [[_as_lists(n, models) for n in c["inbound_nodes"]] for c in out["layers"]]
@@ -221,10 +221,13 @@ _SINCE_3 = {
     **{f"ConvLSTM{rank}D": {"seed": None} for rank in (1, 2, 3)},
     "ZeroPadding1D": {"data_format": "channels_last"},
     "LayerNormalization": {"rms_scaling": False},
+    "SparseTopKCategoricalAccuracy": {"from_sorted_ids": False},
+    "SparseCategoricalCrossentropy": {"axis": -1},
 }
 
 
-def _for_keras_2(name, config):
+def for_keras_2(name, config):
+    """Returns the settings of a class without what only Keras 3 knows and takes anyway."""
     new = _SINCE_3.get(name, {})
     config = {k: v for k, v in config.items() if k not in new or v != new[k]}
     if name == "LeakyReLU" and "negative_slope" in config:

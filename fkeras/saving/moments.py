@@ -128,8 +128,7 @@ def optimizer_state(model, data, names, where, found=(), age=TODAY):
     state = optimizer.init(tree.unflatten(leaves))
     layout = [path for _, path in optimizer.variables_layout(paths, state)]
     wanted = [np.shape(optim.base.at(state, path)) for path in layout]
-    scalars = sum(path in (("iterations",), ("learning_rate",)) for path in layout)
-    if [tuple(d.shape) for d in data] == [()] * scalars and len(data) < len(wanted):
+    if all(tuple(d.shape) == () for d in data) and len(data) < len(wanted):
         return None  # Keras saved an optimizer that had not made a step
     sources = [(p, s) for p, s in ((p, _source(found, variables[p])) for p in paths)]
     held = _by_path(optimizer, layout, data, names, sources, age)
