@@ -61,6 +61,7 @@ class Program:
         accumulate: Into how many parts a training step cuts its batch, to go through them one after the other.
     """
 
+    empty = None  # the metrics' empty states, once they were made
     layer_logs = None  # {name: (monoid, () -> empty state)} of what layers add to the logs, once `init_metrics` looked
 
     def __init__(self, model, optimizer, outputs, trained, axis=None, synchronizes=True, accumulate=1):
@@ -229,7 +230,7 @@ class Program:
         every = jax.lax.all_gather(state, self.axis)
 
         def add(d, merged):
-            return metric.merge(merged, _pick(every, d))
+            return metric.merge(merged, pick(every, d))
 
         return jax.lax.fori_loop(0, self.devices, add, before)
 
@@ -290,7 +291,7 @@ class Program:
                 seen.append(jnp.float32(0) if count is None else count)
                 return total
 
-            objective(trained, ts.state, _pick(pieces, i), i, collect)
+            objective(trained, ts.state, pick(pieces, i), i, collect)
             return seen
 
         whole = jax.tree.map(lambda a: jnp.sum(a, 0), jax.lax.map(counts, jnp.arange(m)))
@@ -299,7 +300,7 @@ class Program:
 
         def add(i, carry):
             *sums, state, metrics = carry
-            piece, known = _pick(pieces, i), iter(whole)
+            piece, known = pick(pieces, i), iter(whole)
 
             def mean(total, count):
                 c = next(known)
@@ -310,7 +311,7 @@ class Program:
             return [*sums, state, self.update_metrics(metrics, piece, y_pred, mask)]
 
         slope = jax.grad(objective, has_aux=True)
-        grads, aux = jax.eval_shape(lambda: slope(trained, ts.state, _pick(pieces, 0), 0, lambda t, c: t))
+        grads, aux = jax.eval_shape(lambda: slope(trained, ts.state, pick(pieces, 0), 0, lambda t, c: t))
         zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), [grads, *aux[:2]])
         return jax.lax.fori_loop(0, m, add, [*zeros, ts.state, ts.metrics])
 
@@ -342,9 +343,9 @@ class Program:
 
         `n` is an array: one compiled program serves every number of steps up to K.
         """
-        first, before = _pick(block, 0), ts.metrics
+        first, before = pick(block, 0), ts.metrics
         ts = ts._replace(metrics=self._own(before, first))
-        ts = jax.lax.fori_loop(0, n, lambda i, ts: self.train_step(ts, _pick(block, i)), ts)
+        ts = jax.lax.fori_loop(0, n, lambda i, ts: self.train_step(ts, pick(block, i)), ts)
         ts = ts._replace(metrics=self._merged(before, ts.metrics, first))
         return ts, self.logs(ts.metrics)
 
@@ -352,9 +353,9 @@ class Program:
         """Adds the first `n` batches of `block` to the metrics; returns (metrics, state, logs)."""
 
         def step(i, carry):
-            return self.test_step(params, carry[1], carry[0], _pick(block, i))
+            return self.test_step(params, carry[1], carry[0], pick(block, i))
 
-        first = _pick(block, 0)
+        first = pick(block, 0)
         after, state = jax.lax.fori_loop(0, n, step, (self._own(metrics, first), state))
         metrics = self._merged(metrics, after, first)
         return metrics, state, self.logs(metrics)
@@ -435,7 +436,8 @@ def _size(batch):
     return jax.tree.leaves(batch["x"])[0].shape[0]
 
 
-def _pick(block, i):
+def pick(block, i):
+    """Returns batch `i` of a block, leaves [K, B, ...]."""
     return jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, i, 0, keepdims=False), block)
 
 

@@ -8,7 +8,7 @@ set weights and the learning rate at any hook.
 import collections
 import contextlib
 import functools
-import time
+import math
 import warnings
 
 import jax
@@ -20,14 +20,14 @@ from fkeras import draws, optim, rng, tree
 from fkeras.data import feed, sources
 from fkeras.distribute import parallel, processes
 from fkeras.goals import looks_like_metrics, make_goals, resolve_losses, resolve_metrics, spread
+from fkeras.layers.base import Context
 from fkeras.once import jit_once
+from fkeras.pace import IN_FLIGHT, Pace, block_steps
 from fkeras.programs import CompileReport, Programs
 from fkeras.settings import named_arguments
-from fkeras.train import OwnSteps, Program, TrainState
+from fkeras.train import OwnSteps, Program, TrainState, pick
 
-DISPATCH_SECONDS = 0.06  # a dispatch of several steps is made about this long
 LONE_ROWS = 5  # so many predictions of one row in a row, and a program for a single row is worth its compilation
-IN_FLIGHT = 2  # dispatches that may be under way at once; unbounded ones starve XLA's CPU collectives
 
 
 class Trainer:
@@ -114,7 +114,7 @@ class Trainer:
             "jit_compile": jit_compile,
         }
         self._seed = rng.next_seed()
-        self._programs, self._goal_cache = Programs(), {}
+        self._programs, self._goal_cache, self._paces = Programs(), {}, {}
 
     @property
     def _seed(self):
@@ -419,14 +419,16 @@ class Trainer:
         return 0 if state is None else int(state["iterations"])
 
     def _empty_metrics(self, program, source, training):
-        """Returns the empty metrics for a source, shaped by its first rows."""
-        columns = source.peek()
-        rows = np.ones((1, columns.rows), bool)
-        block = {"x": [a[None] for a in columns.x], "rows": rows}
-        block |= {k: None if v is None else [a[None] for a in v] for k, v in (("y", columns.y), ("w", columns.w))}
-        batch = jax.tree.map(lambda a: a[0], self._arrange(block, False))
-        ts = self._train_state(program, None) if training else TrainState(*self.gather(), None, None, None)
-        return jax.tree.map(jnp.asarray, program.init_metrics(ts, batch, training))
+        """Returns the empty metrics for a source, shaped by its first rows; made once for a program."""
+        if program.empty is None:
+            columns = source.peek()
+            rows = np.ones((1, columns.rows), bool)
+            block = {"x": [a[None] for a in columns.x], "rows": rows}
+            block |= {k: None if v is None else [a[None] for a in v] for k, v in (("y", columns.y), ("w", columns.w))}
+            batch = jax.tree.map(lambda a: a[0], self._arrange(block, False))
+            ts = self._train_state(program, None) if training else TrainState(*self.gather(), None, None, None)
+            program.empty = jax.tree.map(np.asarray, program.init_metrics(ts, batch, training))
+        return program.empty
 
     # ------------------------------------------------------------------------- evaluate and predict
 
@@ -503,7 +505,7 @@ class Trainer:
         if self._lone_rows >= LONE_ROWS and verbose == 0 and callbacks is None and self._is_lone_row(x):
             feed.check_values(self, [x])
             _, run = self._program("predict", None)
-            return jax.tree.map(np.array, run(*self.gather(), x, _ONE_ROW)[0])
+            return jax.tree.map(lambda a: np.array(a)[0], run(*self.gather(), x[None], _ONE_ROW, 1)[0])
         source = feed.prediction_source(self, x, batch_size, steps)
         self._ready(source, "predict")
         self._lone_rows = self._lone_rows + 1 if source.in_memory and source.rows == 1 else 0
@@ -516,30 +518,42 @@ class Trainer:
                 callbacks, add_progbar=verbose != 0, verbose=verbose, epochs=1, steps=total, model=self
             )
         devices = self._devices()
+        capacity = self._predict_steps(source) if not callbacks.has_batch_hooks("predict") else 1
         callbacks.on_predict_begin()
         params, state = devices.hold_here(self.gather())
         reader, step = source.reader(share=sources.Share(devices.width)), 0
         waiting, done = collections.deque(), []
         with contextlib.closing(reader):
             while total is None or step < total:
-                got = reader.read(1, 1)
+                got = reader.read(capacity if total is None else min(capacity, total - step), capacity)
                 if got is None:
                     break
-                block = got[0]
+                block, n = got
                 callbacks.on_predict_batch_begin(step)
-                out, state = self._run_predict(params, state, block, devices)
-                waiting.append((out, int(block["rows"].sum())))
+                out, state = self._run_predict(params, state, block, n, devices)
+                waiting.append((out, block["rows"][:n]))
                 if len(waiting) > IN_FLIGHT:
                     done.append(_fetch(devices, *waiting.popleft()))
-                callbacks.on_predict_batch_end(step, {"outputs": out})
-                step += 1
+                step += n
+                callbacks.on_predict_batch_end(step - 1, {"outputs": jax.tree.map(lambda a: a[0], out)})
         done += [_fetch(devices, *w) for w in waiting]
         if self._is_stateful():
             self.scatter(params, state)
         callbacks.on_predict_end()
         if not done:
             raise ValueError(f"{self.label}: predict got no batch: the data are empty or used up.")
-        return jax.tree.map(lambda *parts: np.concatenate(parts), *done)
+        return jax.tree.map(lambda *parts: np.concatenate(parts) if len(parts) > 1 else parts[0], *done)
+
+    def _predict_steps(self, source):
+        """Returns how many batches one dispatch of predict takes: inputs and outputs of a block stay small."""
+        if not source.in_memory or source.batch_size == 1 or (self._compiled and self._compiled["run_eagerly"]):
+            return 1
+        sizes = [
+            math.prod(s.shape[1:]) * s.dtype.itemsize
+            for s in jax.tree.leaves(self.output_specs())
+            if None not in s.shape[1:]
+        ]
+        return block_steps(max(sum(a[:1].nbytes for a in source.columns.x), sum(sizes)) * source.batch_size)
 
     def _is_lone_row(self, x):
         """True for one row like those before it, which the compiled program can take without further questions."""
@@ -552,11 +566,11 @@ class Trainer:
             and self._devices() is parallel.ONE_DEVICE
         )
 
-    def _run_predict(self, params, state, block, devices):
+    def _run_predict(self, params, state, block, n, devices):
         _, run = self._program("predict", None, devices=devices)
-        x, rows = devices.split_rows((self._input_tree([a[0] for a in block["x"]]), block["rows"][0]))
+        x, rows = devices.split((self._input_tree(block["x"]), block["rows"]))
         with self._eager():
-            return run(params, state, x, rows)
+            return run(params, state, x, rows, n)
 
     # -------------------------------------------------------------------------------- single batches
 
@@ -592,10 +606,10 @@ class Trainer:
         devices = self._devices()
         block, _ = source.reader(share=sources.Share(devices.width)).read(1, 1)
         params, state = devices.hold_here(self.gather())
-        out, state = self._run_predict(params, state, block, devices)
+        out, state = self._run_predict(params, state, block, 1, devices)
         if self._is_stateful():
             self.scatter(params, state)
-        return _fetch(devices, out, int(block["rows"].sum()))
+        return _fetch(devices, out, block["rows"])
 
     def _single(self, source):
         """Returns (goals, block, devices, pads) for a source of one batch: filled up only where devices ask for it."""
@@ -635,62 +649,28 @@ class Trainer:
 
     def _pace(self, source, goals, hooks, devices):
         """Returns the `Pace` for an epoch: one step per dispatch where somebody looks at each, else several."""
-        columns, specs = source.peek(), jax.tree.leaves(self.output_specs())
-        pads = all(_keeps_rows(g, y, s) for g, y, s in zip(goals, columns.y or [None] * len(goals), specs, strict=True))
-        pads = pads and self.train_step is None and self.test_step is None and not self.sees_batches()
-        single = hooks or not pads or self._compiled["run_eagerly"]
-        return Pace(source, 1 if single else self._compiled["steps_per_execution"], pads, devices)
-
-
-_ONE_ROW = np.ones(1, bool)
-_PREDICTS = ("predict", "predict_on_batch")
-
-
-class Pace:
-    """Chooses how many steps go into one dispatch, so that it takes about `DISPATCH_SECONDS`.
-
-    It also bounds the dispatches under way: with more than `IN_FLIGHT` it waits for the oldest. `pads` says whether a
-    ragged batch may be filled up with rows that a mask leaves out: not where a loss gives one number per batch.
-    """
-
-    def __init__(self, source, fixed=None, pads=True, devices=parallel.ONE_DEVICE):
-        columns, self.pads = source.peek(), pads
-        if pads:
-            devices.notice(source.batch_size)
+        columns = source.peek()
         row = sum(a[:1].nbytes for a in [*columns.x, *(columns.y or [])])  # not weights: they come and go
-        size = row * source.batch_size
-        self.capacity = fixed or int(min(max(sources.block_bytes() // max(size, 1), 1), sources.BLOCK_STEPS))
-        self.fixed = fixed
-        self.steps = fixed or 1
-        self.processes, self.count, self.agree_at = devices.parts, 0, 4
-        self.waiting = collections.deque()
-        self.last = None
+        about = id(goals), row * source.batch_size, hooks, devices.key
+        if about not in self._paces:
+            pads = self._may_pad(goals, columns)
+            if pads:
+                devices.notice(source.batch_size)
+            single = hooks or not pads or self._compiled["run_eagerly"]
+            fixed = 1 if single else self._compiled["steps_per_execution"]
+            self._paces[about] = Pace(about[1], fixed, pads, devices.parts)
+        return self._paces[about].begin()
 
-    def dispatched(self, result, n):
-        """Takes note that `n` steps were dispatched whose end `result` shows."""
-        self.waiting.append((result, n))
-        if len(self.waiting) <= IN_FLIGHT:
-            return
-        result, n = self.waiting.popleft()
-        if hasattr(result, "block_until_ready"):
-            with processes.waiting("the sums of a training step"):
-                result.block_until_ready()
-        now = time.perf_counter()
-        if self.last is not None and not self.fixed:
-            self._choose((now - self.last) / n)
-        self.last = now
+    def _may_pad(self, goals, columns):
+        """True if a ragged batch may be filled up with rows that a mask leaves out."""
+        if self.train_step is not None or self.test_step is not None or self.sees_batches():
+            return False
+        specs = jax.tree.leaves(self.output_specs())
+        return all(_keeps_rows(g, y, s) for g, y, s in zip(goals, columns.y or [None] * len(goals), specs, strict=True))
 
-    def _choose(self, seconds):
-        """Chooses the next number of steps, given the seconds of one."""
-        fitting = int(min(max(DISPATCH_SECONDS / max(seconds, 1e-7), 1), self.capacity))
-        if self.processes == 1:
-            # Grow by doubling: the first dispatches carry compilation and are slower than what follows.
-            self.steps = min(fitting, self.steps * 2)
-            return
-        self.count += 1  # all processes have to take the same steps: they agree on them now and then
-        if self.count == self.agree_at:
-            self.agree_at *= 2
-            self.steps = int(processes.gathered(np.int32(fitting)).min())
+
+_ONE_ROW = np.ones((1, 1), bool)
+_PREDICTS = ("predict", "predict_on_batch")
 
 
 def _keeps_rows(goal, y, spec):
@@ -719,17 +699,34 @@ def _fitting(devices, block):
 
 
 def _predictor(model):
-    def predict(params, state, x, rows):
-        from fkeras.layers.base import Context
+    def predict(params, state, x, rows, n):
+        """Computes the outputs [K, B, ...] for the first `n` batches of `x`, leaves [K, B, ...]."""
 
-        y, state, _ = model.apply_masked(params, state, x, Context(rows=rows))
-        return y, state
+        def one(i, state):
+            y, state, _ = model.apply_masked(params, state, pick(x, i), Context(rows=rows[i]))
+            return y, state
+
+        if len(rows) == 1:
+            y, state = one(0, state)
+            return jax.tree.map(lambda a: a[None], y), state
+
+        def step(i, carry):
+            y, state = one(i, carry[1])
+            return jax.tree.map(lambda all_, a: jax.lax.dynamic_update_index_in_dim(all_, a, i, 0), carry[0], y), state
+
+        spec = jax.eval_shape(one, 0, state)[0]
+        outs = jax.tree.map(lambda s: jnp.zeros((len(rows), *s.shape), s.dtype), spec)
+        return jax.lax.fori_loop(0, n, step, (outs, state))
 
     return predict
 
 
 def _fetch(devices, out, rows):
-    return jax.tree.map(lambda a: np.asarray(a)[:rows], devices.join(out))
+    """Returns the outputs [rows, ...] on the host for outputs [K, B, ...], of which `rows` [n, B] are real."""
+    out = devices.join(out)
+    if rows.all():
+        return jax.tree.map(lambda a: np.array(a[: len(rows)]).reshape(-1, *a.shape[2:]), out)
+    return jax.tree.map(lambda a: np.asarray(a)[: len(rows)][rows], out)
 
 
 def _floats(logs):

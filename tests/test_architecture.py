@@ -11,7 +11,7 @@ FLOORS = [
     {"activations", "initializers", "regularizers", "constraints", "windows"},
     {"layers", "optim", "losses", "metrics"},
     {"graph"},
-    {"train", "goals", "data", "callbacks", "distribute"},
+    {"train", "goals", "data", "callbacks", "distribute", "pace"},
     {"trainer", "models", "summary", "saving", "utils", "datasets"},
     {"compat", "optimizers", "backend", "config", "experimental", "mixed_precision", "random", "__main__", "__init__"},
 ]

@@ -161,7 +161,10 @@ class ArrayReader:
     """Reads arrays in memory: one gather per column and block."""
 
     def __init__(self, columns, order, batch_size, share):
-        self.columns, self.order, self.batch_size, self.share = columns, order, batch_size, share
+        self.columns, self.share, self.batch_size = columns, share, batch_size
+        on_host = isinstance(columns.x[0], np.ndarray)
+        self.straight = order is None and on_host and share.width(batch_size) == batch_size
+        self.order = np.arange(columns.rows) if order is None else order
         self.at = 0
 
     def read(self, n, capacity, pad=True):
@@ -169,7 +172,11 @@ class ArrayReader:
         take = self.order[self.at : self.at + n * self.batch_size]
         if not len(take):
             return None
-        self.at += len(take)
+        start, self.at = self.at, self.at + len(take)
+        if self.straight and pad and len(take) == capacity * self.batch_size:  # whole batches as they lie: no copy
+            shape = (capacity, self.batch_size)
+            whole = [a[start : self.at].reshape(*shape, *a.shape[1:]) for a in self.columns.all()]
+            return _as_block(whole, self.columns, np.ones(shape, bool)), capacity
         index, real = self._filled(take, pad)
         count, size = index.shape
         rows = np.zeros((capacity, size), bool)
@@ -252,7 +259,7 @@ class ArraySource(Source):
         self.on_device = None  # a copy of the columns, once they were put there
 
     def reader(self, order_seed=None, share=WHOLE):
-        order = np.arange(self.rows)
+        order = None
         if self.shuffle:
             order = np.random.default_rng(order_seed).permutation(self.rows)
             if self.shuffle == "batch":  # whole batches change places, rows stay in theirs

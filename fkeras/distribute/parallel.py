@@ -38,10 +38,6 @@ class OneDevice:
         """Returns a block [K, B, ...] as the compiled program takes it."""
         return block
 
-    def split_rows(self, arrays):
-        """Returns a batch [B, ...] as the compiled program takes it."""
-        return arrays
-
     def notice(self, rows):
         """Takes note of the size of a batch."""
 
@@ -52,7 +48,7 @@ class OneDevice:
     hold_here = hold
 
     def join(self, outputs):
-        """Returns what the "predict" program gave as arrays [B, ...]."""
+        """Returns what the "predict" program gave as arrays [K, B, ...]."""
         return outputs
 
 
@@ -152,8 +148,9 @@ class DataParallel:
 
     def compile(self, function, kind, donate):
         """Returns `function(state, ..., block or x, ...)` on all devices, its state replicated, its rows split."""
-        if kind == "predict":  # (params, state, x, rows): rows of this process only, on its own devices
-            return jax.pmap(function, AXIS, in_axes=(None, None, 0, 0), out_axes=(0, None), devices=self.local)
+        if kind == "predict":  # (params, state, x, rows, n): rows of this process only, on its own devices
+            axes = (None, None, 1, 1, None)
+            return jax.pmap(function, AXIS, in_axes=axes, out_axes=(1, None), devices=self.local)
         axes = [1 if i == _BLOCK[kind] else None for i in range(_BLOCK[kind] + 2)]
         return jax.pmap(function, AXIS, in_axes=tuple(axes), out_axes=None, devices=self._all, donate_argnums=donate)
 
@@ -175,14 +172,9 @@ class DataParallel:
         n = len(self.local)
         return jax.tree.map(lambda a: a.reshape(a.shape[0], n, a.shape[1] // n, *a.shape[2:]), block)
 
-    def split_rows(self, arrays):
-        """Returns arrays [B, ...] as [devices, B / devices, ...]."""
-        n = len(self.local)
-        return jax.tree.map(lambda a: a.reshape(n, a.shape[0] // n, *a.shape[1:]), arrays)
-
     def join(self, outputs):
-        """Inverse of `split_rows`, on the host."""
-        return jax.tree.map(lambda a: np.asarray(a).reshape(-1, *a.shape[2:]), outputs)
+        """Inverse of `split`, on the host."""
+        return jax.tree.map(lambda a: np.asarray(a).reshape(a.shape[0], -1, *a.shape[3:]), outputs)
 
     def hold(self, state):
         """Returns state replicated over the devices, as the "train" and "test" programs take and return it."""
