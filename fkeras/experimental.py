@@ -25,7 +25,7 @@ def export_saved_model(model, saved_model_path, overwrite=True, include_optimize
         >>> export_saved_model(model, "exported")
         >>> served = tensorflow.saved_model.load("exported").signatures["serving_default"]
     """
-    saving.export_model(model, saved_model_path, "tf_saved_model", overwrite, include_optimizer=include_optimizer)
+    saving.save_model(model, saved_model_path, overwrite, include_optimizer, "tf")
 
 
 def load_from_saved_model(saved_model_path, custom_objects=None):

@@ -17,7 +17,7 @@ from jax import export
 from fkeras.data import feed
 from fkeras.layers.kernels import formulation
 from fkeras.saving import files
-from fkeras.saving.tracing import forward_of, free_inputs
+from fkeras.saving.tracing import explained, forward_of, free_inputs
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
@@ -81,7 +81,7 @@ def _training(model, data):
     def step(state, x, y, sample_weight):
         ts = jax.tree.unflatten(form, [state[name] for name in names])
         lists = [v if isinstance(v, (list, tuple)) else [v] for v in (y, sample_weight)]
-        with formulation("lax"):
+        with explained(), formulation("lax"):
             ts = program.train_step(ts, {"x": x, "y": lists[0], "w": lists[1], "rows": None})
         return dict(zip(names, jax.tree.leaves(ts), strict=True)), program.logs(ts.metrics)
 

@@ -1,10 +1,25 @@
 """A model's computation with sizes that are not known: what is exported."""
 
+import contextlib
+
 import jax
 from jax import export
 
 from fkeras.layers.base import Context
 from fkeras.layers.kernels import formulation
+
+
+@contextlib.contextmanager
+def explained():
+    """Adds to errors within that sizes are not known there."""
+    try:
+        yield
+    except Exception as err:
+        err.add_note(
+            "While exporting: sizes that may change, such as the batch's, are not numbers there. Code that needs one "
+            "(len(x), an `if` on a size) cannot be exported: write x.shape[0] for len(x), or fix sizes in Input(...)."
+        )
+        raise
 
 
 def free_inputs(model, what):
@@ -39,7 +54,7 @@ def forward_of(model):
     """Returns the pure function (params, state, x) -> (outputs, state) of inference."""
 
     def forward(params, state, x):
-        with formulation("lax"):  # whole convolutions and poolings, which every platform has
+        with explained(), formulation("lax"):  # whole convolutions and poolings, which every platform has
             return model.apply_masked(params, state, x, Context())[:2]
 
     return forward

@@ -14,11 +14,11 @@ from fkeras.saving.tensorflow.folder import is_checkpoint, is_saved_model
 __all__ = ["is_checkpoint", "is_saved_model", "load_weights", "read_saved_model", "write_saved_model"]
 
 
-def write_saved_model(model, path, overwrite=True, include_optimizer=True):
+def write_saved_model(model, path, overwrite=True, include_optimizer=True, to_load=True):
     """Writes a model as a SavedModel; see `fkeras.experimental.export_saved_model`."""
     from fkeras.saving.tensorflow import write  # here and below: what few need takes a moment to import
 
-    write.write_saved_model(model, path, overwrite, include_optimizer)
+    write.write_saved_model(model, path, overwrite, include_optimizer, to_load)
 
 
 def read_saved_model(path, custom_objects=None, compile=True):

@@ -53,6 +53,23 @@ def _concatenate(body, call):
     return body.concat(call.ins, call.params.dimension, call.out.shape)
 
 
+@rule("stack")
+def _stack(body, call):
+    return body.op("Pack", list(call.ins), shape=call.out.shape, N=len(call.ins), axis=call.params.axis)
+
+
+@rule("unstack")
+def _unstack(body, call):
+    (x,), axis, shapes = call.ins, call.params.axis, [o.shape for o in call.outs]
+    n = len(shapes)
+    return body.op("Unpack", x, shape=shapes, dtype=[x.dtype] * n, count=n, num=n, axis=axis)
+
+
+@rule("tile")
+def _tile(body, call):
+    return body.op("Tile", call.ins[0], body.shape(call.params.reps), shape=call.out.shape)
+
+
 @rule("rev")
 def _reverse(body, call):
     return body.flip(call.ins[0], call.params.dimensions)

@@ -7,10 +7,10 @@ from fkeras.saving.tensorflow.graph import DType, Shape, is_known
 
 
 def _function(body, name, tensors, make):
-    """Adds a function to the library; its first arguments are the sizes that are known outside."""
+    """Adds a function to the library; its last arguments are the sizes that are known outside."""
     inner = body.inner(name)
-    inner.sizes = {size: inner.arg(np.int32, ()) for size in body.sizes}
     given = [inner.arg(t.dtype, t.shape) for t in tensors]
+    inner.sizes = {size: inner.arg(np.int32, ()) for size in body.sizes}
     sizes = list(inner.sizes.values())
     return inner.finish(make(inner, sizes, given))
 
@@ -22,23 +22,27 @@ def _closed(body, jaxpr, args):
     return [whole(body, t, v.aval) for t, v in zip(outs, jaxpr.jaxpr.outvars, strict=True)]
 
 
-def _loop(body, variables, condition, step):
-    """Runs `step` while `condition` holds; both are functions (body, variables). Returns the last variables."""
-    known = list(body.sizes.values())
+def _loop(body, variables, condition, step, length=None):
+    """Runs `step` while `condition` holds, functions of (body, count of steps, variables). Returns the last variables.
 
-    def test(inner, sizes, given):
-        return [condition(inner, given)]
+    The count of steps and their greatest number come first: there TensorFlow's gradient of a loop looks for them.
+    """
+    sizes = list(body.sizes.values())
+    variables = [body.ints(0), body.ints(-1) if length is None else body.size(length), *variables]
+
+    def test(inner, _, given):
+        return [condition(inner, given[0], given[2:])]
 
     def go(inner, sizes, given):
-        return [*sizes, *step(inner, given)]
+        count = inner.binary("AddV2", given[0], inner.ints(1))
+        return [count, given[1], *step(inner, given[0], given[2:]), *sizes]
 
     functions = {"cond": _function(body, "cond", variables, test), "body": _function(body, "body", variables, go)}
-    inputs = [*known, *variables]
-    shapes = [t.shape for t in inputs]
-    attrs = {"T": [DType(t.dtype) for t in inputs], "output_shapes": [Shape(s) for s in shapes], **functions}
-    dtypes = [t.dtype for t in inputs]
+    inputs = [*variables, *sizes]
+    shapes, dtypes = [t.shape for t in inputs], [t.dtype for t in inputs]
+    attrs = {"T": [DType(d) for d in dtypes], "output_shapes": [Shape(s) for s in shapes], **functions}
     outs = body.op("StatelessWhile", inputs, shape=shapes, dtype=dtypes, count=len(inputs), **attrs)
-    return outs[len(known) :]
+    return outs[2 : len(variables)]
 
 
 @rule("while")
@@ -46,10 +50,10 @@ def _while(body, call):
     p = call.params
     n, m = p.cond_nconsts, p.cond_nconsts + p.body_nconsts
 
-    def condition(inner, given):
+    def condition(inner, _, given):
         return _closed(inner, p.cond_jaxpr, [*given[:n], *given[m:]])[0]
 
-    def step(inner, given):
+    def step(inner, _, given):
         return [*given[:m], *_closed(inner, p.body_jaxpr, given[n:])]
 
     return _loop(body, call.ins, condition, step)[m:]
@@ -64,26 +68,24 @@ def _scan(body, call):
     outs = call.outs[p.num_carry :]
     wanted = [i for i, used in enumerate(call.used[p.num_carry :]) if used]
     lists = [_new_list(body, outs[i], length) for i in wanted]
-    start = body.ints(0)
-    ends = np.cumsum([1, len(consts), len(carry), len(xs), len(lists)]).tolist()
+    ends = np.cumsum([len(consts), len(carry), len(xs), len(lists)]).tolist()
 
-    def condition(inner, given):
-        return inner.binary("Less", given[0], inner.size(length), np.bool_)
+    def condition(inner, count, _):
+        return inner.binary("Less", count, inner.size(length), np.bool_)
 
-    def step(inner, given):
-        count, consts, carry, xs, lists = (given[a:b] for a, b in zip([0, *ends], ends, strict=False))
-        at = inner.binary("Sub", inner.size(length - 1), count[0]) if p.reverse else count[0]
+    def step(inner, count, given):
+        consts, carry, xs, lists = (given[a:b] for a, b in zip([0, *ends], ends, strict=False))
+        at = inner.binary("Sub", inner.size(length - 1), count) if p.reverse else count
         results = _closed(inner, jaxpr, [*consts, *carry, *(inner.take(x, at) for x in xs)])
         ys = results[p.num_carry :]
         lists = [_put(inner, held, at, ys[i]) for held, i in zip(lists, wanted, strict=True)]
-        count = inner.binary("AddV2", count[0], inner.ints(1))
-        return [count, *consts, *results[: p.num_carry], *xs, *lists]
+        return [*consts, *results[: p.num_carry], *xs, *lists]
 
-    found = _loop(body, [start, *consts, *carry, *xs, *lists], condition, step)
+    found = _loop(body, [*consts, *carry, *xs, *lists], condition, step, length)
     stacked = dict.fromkeys(range(len(outs)))
-    for i, held in zip(wanted, found[ends[3] :], strict=True):
+    for i, held in zip(wanted, found[ends[2] :], strict=True):
         stacked[i] = _stack(body, held, outs[i])
-    return [*found[ends[1] : ends[2]], *stacked.values()]
+    return [*found[ends[0] : ends[1]], *stacked.values()]
 
 
 def _new_list(body, out, length):
@@ -111,7 +113,7 @@ def _branch(body, call):
         _function(body, name, given, lambda inner, sizes, args, jaxpr=jaxpr: _closed(inner, jaxpr, args))
         for name, jaxpr in zip(names, call.params.branches, strict=True)
     ]
-    inputs = [*body.sizes.values(), *given]
+    inputs = [*given, *body.sizes.values()]
     shapes, dtypes = [o.shape for o in call.outs], [o.dtype for o in call.outs]
     attrs = {"Tin": [DType(t.dtype) for t in inputs], "Tout": [DType(d) for d in dtypes],
              "output_shapes": [Shape(s) for s in shapes]}  # fmt: skip

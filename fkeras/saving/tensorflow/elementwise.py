@@ -53,7 +53,7 @@ def _scalar(body, like, value):
     return body.const(value, like.dtype)
 
 
-@rule("copy", "copy_p", "optimization_barrier", "sharding_constraint", "pvary", "reduce_precision", small=True)
+@rule("copy", "copy_p", "optimization_barrier", "sharding_constraint", "pvary", small=True)
 def _same(body, call):
     return list(call.ins)
 
@@ -66,6 +66,35 @@ def _convert(body, call):
     if x.value is not None and not x.value.shape:
         return body.const(x.value.astype(dtype))
     return body.cast(x, dtype)
+
+
+@rule("reduce_precision", small=True)
+def _reduce_precision(body, call):
+    (x,), bits = call.ins, (call.params.exponent_bits, call.params.mantissa_bits)
+    about = jnp.finfo(x.dtype)
+    if bits[0] >= about.nexp and bits[1] >= about.nmant:
+        return x
+    dtype = {(8, 7): jnp.bfloat16, (5, 10): np.float16, (8, 23): np.float32}.get(bits)
+    if dtype is None:
+        raise ValueError(f"SavedModel: TensorFlow has no floats of {bits[0]} bits of exponent and {bits[1]} behind it.")
+    return body.cast(body.cast(x, dtype), x.dtype)
+
+
+@rule("population_count", small=True)
+def _ones(body, call):
+    (x,) = call.ins
+    return body.cast(body.op("PopulationCount", x, shape=x.shape, dtype=np.uint8), call.out.dtype)
+
+
+@rule("shift_right_logical", small=True)
+def _shift(body, call):
+    (x, by), dtype = call.ins, call.out.dtype
+    plain = np.dtype(f"uint{8 * dtype.itemsize}")
+    x, by = (
+        t if t.dtype == plain else body.op("Bitcast", t, shape=t.shape, dtype=plain, type=DType(plain)) for t in (x, by)
+    )
+    found = body.binary("RightShift", x, by)
+    return found if dtype == plain else body.op("Bitcast", found, shape=found.shape, dtype=dtype, type=DType(dtype))
 
 
 @rule("integer_pow", small=True)

@@ -31,11 +31,12 @@ output T Tidx: Sum Prod Max Min BroadcastTo ArgMax ArgMin
 output - Tidx: Any All
 out T Tidx: Cumsum Cumprod CumulativeLogsumexp
 output T Tshape: Reshape
-output T: Shape Pack ConcatV2 MaxPool MaxPool3D AvgPool AvgPool3D Conv2D Conv3D DepthwiseConv2dNative
+output T: Shape Pack Unpack ConcatV2 MaxPool MaxPool3D AvgPool AvgPool3D Conv2D Conv3D DepthwiseConv2dNative
 output T Index: StridedSlice Slice
 output T Tlen: SplitV
 output T Tpaddings: Pad PadV2
 output T Tidx: ReverseV2
+output T Tmultiples: Tile
 output Tidx: Range
 output Tparams Tindices Taxis: GatherV2
 output T Tindices: TensorScatterUpdate TensorScatterAdd TensorScatterMax TensorScatterMin

@@ -139,7 +139,7 @@ def _unknown(path, graph, outline, kind):
     signatures = [
         f"{name}({listed(s.get('inputs', {}))}) -> ({listed(s.get('outputs', {}))})"
         for name, s in sorted(meta.get("signature_def", {}).items())[:8]
-        if s.get("inputs") or s.get("outputs")
+        if s.get("inputs")
     ]
     found = (
         f"a model of the class {kind!r} that computes in `call` and gives no config" if kind else "no model of Keras"
@@ -289,6 +289,8 @@ class Checkpoint:
                 raise ValueError(
                     f"{layer.label} expects shape {variable.shape} for {variable.name!r}, the file has {entry.shape}."
                 )
+            if isinstance(entry.dtype, str) or entry.dtype.kind == "c":
+                raise ValueError(f"{layer.label} expects real numbers for {variable.name!r}, found {entry.dtype}.")
             self.places[variable] = number
             found.append((variable, entry))
         return found

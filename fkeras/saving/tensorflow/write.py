@@ -37,8 +37,12 @@ _VERSIONS = {"producer": 1087, "min_consumer": 12}  # of TensorFlow's graphs: wh
 _TENSORFLOW = "2.9.0"
 
 
-def write_saved_model(model, path, overwrite=True, include_optimizer=True):
+def write_saved_model(model, path, overwrite=True, include_optimizer=True, to_load=True):
     """Writes a model as a SavedModel, a folder; needs no TensorFlow.
+
+    Args:
+        to_load: False also takes a model that no file can describe (a Lambda of a nameless function): its computation
+            is written, but `load_model` will not bring it back.
 
     Raises:
         ValueError: A part of the computation has no counterpart in TensorFlow, or the input shape is not known.
@@ -46,19 +50,31 @@ def write_saved_model(model, path, overwrite=True, include_optimizer=True):
     """
     specs = free_inputs(model, "export it")
     graph = _Export(model, specs, include_optimizer)
-    config = configs.for_hdf5(configs.describe_model(model)) | {"fkeras_seed": getattr(model, "_seed", 0)}
-    if include_optimizer and model.compiled:
-        config["compile_config"] = compile_config(model)
+    config = _described(model, include_optimizer, to_load)
     arrays = graph.objects.arrays | {OBJECT_GRAPH: TRACKED.encode(graph.objects.tracked())}
     data = SAVED_MODEL.encode(graph.message())
     with replacing_folder(path, overwrite) as folder:
         for inner in ("variables", "assets"):
             os.mkdir(os.path.join(folder, inner))
         write_bundle(os.path.join(folder, "variables", "variables"), arrays)
-        with open(os.path.join(folder, "assets", CONFIG), "w", encoding="utf8") as file:
-            json.dump(config, file)
+        if config is not None:
+            with open(os.path.join(folder, "assets", CONFIG), "w", encoding="utf8") as file:
+                file.write(config)
         with open(os.path.join(folder, "saved_model.pb"), "wb") as file:
             file.write(data)
+
+
+def _described(model, include_optimizer, to_load):
+    """Returns the JSON of a model and of what it was compiled with; None if there is none and none is needed."""
+    try:
+        config = configs.for_hdf5(configs.describe_model(model))
+        if include_optimizer and model.compiled:
+            config |= {"compile_config": compile_config(model), "fkeras_seed": model._seed}
+        return json.dumps(config)
+    except (ValueError, TypeError):
+        if to_load:
+            raise
+        return None
 
 
 class _Export:
