@@ -6,6 +6,8 @@ have to be the same on arrival. What they compute is judged where the families a
 """
 
 import json
+import pathlib
+import re
 
 import pytest
 
@@ -116,3 +118,11 @@ def test_what_was_compiled_comes_back_from_keras_2(tmp_path):
     found = {i: lost(old, old.optimizers.legacy, i, tmp_path, ".h5") for i in range(COUNT)}
     assert {combination(i): parts for i, parts in found.items() if parts} == {}
     assert sum(parts == [] for parts in found.values()) > 10
+
+
+def test_the_pages_name_tests_that_exist():
+    root = pathlib.Path(__file__).parent.parent
+    known = {name for p in root.glob("tests/test_*.py") for name in re.findall(r"^def (test_\w+)", p.read_text(), re.M)}
+    for page in ("docs/files.md", "SECURITY.md"):
+        named = set(re.findall(r"`(test_\w+)`", (root / page).read_text()))
+        assert len(named) > 5 and named <= known, (page, named - known)
