@@ -260,7 +260,7 @@ def _trained(dtype=None):
     """A compiled model that made a step, and its data."""
     fkeras.utils.set_random_seed(1)
     x = L.Input((4, 6), name="x")
-    h = L.Bidirectional(L.LSTM(3, return_sequences=True))(x)
+    h = L.Bidirectional(L.SimpleRNN(3, return_sequences=True))(x)
     h = L.BatchNormalization()(L.Conv1D(4, 2, activation="relu")(h))
     inner = fkeras.Sequential([L.Input((3, 4)), L.Flatten(), L.Dense(5), L.Dropout(0.4)])
     model = fkeras.Model(x, L.Dense(2, dtype=dtype)(inner(h)))

@@ -1,6 +1,6 @@
 """Models as StableHLO: programs that JAX alone runs, without this package, on the CPU, on NVIDIA's GPUs and TPUs.
 
-    program = jax.export.deserialize(bytearray(open("model.stablehlo", "rb").read()))
+    program = jax.export.deserialize(bytearray(pathlib.Path("model.stablehlo").read_bytes()))
     y = program.call(x)
 
 JAX's guarantee for such files: a version of JAX up to 6 months newer than the one that wrote a file reads it, and one
@@ -54,9 +54,18 @@ def write_stablehlo(model, path, step="predict", data=None, platforms=PLATFORMS,
             np.savez(file, **{name: np.asarray(a) for name, a in state.items()})
     else:
         raise ValueError(f"{model.label}: export: expected step 'predict' or 'train', got {step!r}.")
-    program = export.export(jax.jit(function), platforms=platforms)(*specs)
+    data = _serialized(export.export(jax.jit(function), platforms=platforms)(*specs))
     with files.replacing(path, overwrite) as fresh, open(fresh, "wb") as file:
-        file.write(program.serialize())
+        file.write(data)
+
+
+def _serialized(program):
+    try:
+        return program.serialize()
+    except ImportError as err:
+        raise ImportError(
+            "JAX writes StableHLO with the package flatbuffers, which is not installed: pip install fkeras[stablehlo]."
+        ) from err
 
 
 def _inference(model):
