@@ -397,7 +397,7 @@ def test_mutated_files_load_or_are_refused_by_name(tmp_path):
     for name in ("w.h5", "w.weights.h5"):
         model.save_weights(tmp_path / name)
     (tmp_path / "m.json").write_text(model.to_json())
-    count = os.environ.get("FKERAS_FUZZ", "40")  # mutations of each kind of file
+    count = os.environ.get("FKERAS_FUZZ", "30")  # mutations of each kind of file
     done = subprocess.run(
         [sys.executable, "-c", FUZZ, str(tmp_path), count], capture_output=True, text=True, check=False, timeout=3000
     )
