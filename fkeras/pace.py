@@ -8,7 +8,7 @@ import numpy as np
 from fkeras.data import sources
 from fkeras.distribute import processes
 
-DISPATCH_SECONDS = 0.06  # a dispatch of several steps is made about this long
+DISPATCH_SECONDS = 0.1  # a dispatch of several steps is made about this long
 IN_FLIGHT = 2  # dispatches that may be under way at once; unbounded ones starve XLA's CPU collectives
 
 
