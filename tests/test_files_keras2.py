@@ -543,6 +543,11 @@ def test_policies_and_old_names_of_layers_are_read(old, tmp_path):
     half = old.Sequential([old.Input((4,)), old.layers.Dense(3, dtype="mixed_bfloat16", name="d")])
     half.save(tmp_path / "k.h5")
     assert saving.load_model(tmp_path / "k.h5").layers[0].dtype.name == "mixed_bfloat16"
+    half.compile(old.mixed_precision.LossScaleOptimizer(old.optimizers.Adam(0.02), initial_scale=64.0), "mse")
+    half.save(tmp_path / "k.h5")
+    scaled = saving.load_model(tmp_path / "k.h5").optimizer
+    assert type(scaled) is optim.LossScaleOptimizer and scaled.initial_scale == 64
+    assert type(scaled.inner_optimizer) is optim.Adam
     layers = [
         {"class_name": "Embedding", "config": {"input_dim": 9, "output_dim": 2, "input_length": 5, "name": "e"}},
         {"class_name": "CuDNNLSTM", "config": {"units": 2, "return_sequences": True, "name": "l"}},

@@ -160,6 +160,13 @@ def _refused(out, age):
     )
 
 
+def _loss_scale(out, age):
+    """tf.keras's wrapper for half precision, of which Keras 3 has the dynamic kind."""
+    if out["config"].get("dynamic") is False:
+        raise ValueError("LossScaleOptimizer(dynamic=False): a fixed scale is the optimizer's loss_scale_factor today.")
+    return {**_without("dynamic")(out, age), "class_name": "LossScaleOptimizer"}
+
+
 _SHARED_KERNEL = ("kernel_initializer", "kernel_regularizer", "kernel_constraint")
 _LAYERS = {
     "GRU": _with(reset_after=False),
@@ -178,6 +185,7 @@ _LAYERS = {
     "CategoryEncoding": _without("dtype"),
     "MultiHeadAttention": _without("query_shape", "key_shape", "value_shape"),
     "Merge": _merge,
+    **dict.fromkeys(("LossScaleOptimizer", "LossScaleOptimizerV3"), _loss_scale),
     **dict.fromkeys(
         (
             "MaxoutDense",
