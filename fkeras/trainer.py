@@ -328,8 +328,9 @@ class Trainer:
         self._require_compiled("fit")
         epochs, initial_epoch = _epochs(epochs, "epochs"), _epochs(initial_epoch, "initial_epoch")
         source = feed.training_source(self, x, y, sample_weight, class_weight, batch_size, shuffle, steps_per_epoch)
+        size = batch_size if validation_batch_size is None else validation_batch_size
         source, validation = feed.validation_source(
-            self, source, validation_data, validation_split, validation_batch_size or batch_size, validation_steps
+            self, source, validation_data, validation_split, size, validation_steps
         )
         self._ready(source, "fit")
         steps = _steps(source, steps_per_epoch, "steps_per_epoch")

@@ -47,7 +47,8 @@ def validation_source(model, source, data, split, batch_size, steps):
         return source, None
     if not hasattr(source, "split"):
         raise ValueError("fit: validation_split needs arrays; for an iterable of batches give validation_data.")
-    first, last = source.split(split)
+    size = source.batch_size if batch_size is None else _batch_size(batch_size, source.rows, "fit: validation")
+    first, last = source.split(split, size)
     if not first.rows or not last.rows:
         raise ValueError(
             f"fit: validation_split={split} of {source.rows} rows leaves {first.rows} to train on and {last.rows} "

@@ -246,28 +246,42 @@ def _as_block(packed, columns, rows):
     }
 
 
-class ArraySource(Source):
+class RowSource(Source):
+    """Base of sources that know all their rows.
+
+    Args:
+        columns: `Columns`.
+        batch_size: Rows in a batch.
+        shuffle: False, True, or "batch": whole batches change places, rows stay in theirs.
+    """
+
+    def __init__(self, columns, batch_size, shuffle=False):
+        self.columns, self.batch_size, self.shuffle = columns, batch_size, shuffle
+        self.rows = columns.rows
+        self.steps = math.ceil(self.rows / batch_size)
+
+    def order(self, seed):
+        """Returns the order of the rows in an epoch, or None where they stay as they lie."""
+        if not self.shuffle:
+            return None
+        drawn = np.random.default_rng(seed)
+        if self.shuffle != "batch":
+            return drawn.permutation(self.rows)
+        whole = np.arange(self.rows // self.batch_size * self.batch_size).reshape(-1, self.batch_size)
+        return np.concatenate([drawn.permutation(whole).ravel(), np.arange(whole.size, self.rows)])
+
+
+class ArraySource(RowSource):
     """Arrays in memory."""
 
     in_memory = True
+    on_device = None  # a copy of the columns, once they were put there
 
     def __init__(self, columns, batch_size, shuffle=False):
-        self.columns = columns.map(host_array)
-        self.rows = columns.rows
-        self.batch_size, self.shuffle = batch_size, shuffle
-        self.steps = math.ceil(self.rows / batch_size)
-        self.on_device = None  # a copy of the columns, once they were put there
+        super().__init__(columns.map(host_array), batch_size, shuffle)
 
     def reader(self, order_seed=None, share=WHOLE):
-        order = None
-        if self.shuffle:
-            order = np.random.default_rng(order_seed).permutation(self.rows)
-            if self.shuffle == "batch":  # whole batches change places, rows stay in theirs
-                chunks = np.array_split(np.arange(self.rows), range(self.batch_size, self.rows, self.batch_size))
-                places = np.random.default_rng(order_seed).permutation(len(chunks))
-                order = np.concatenate([chunks[i] for i in places if len(chunks[i]) == self.batch_size]
-                                       + [c for c in chunks if len(c) < self.batch_size])  # fmt: skip
-        return ArrayReader(self._placed(share), order, self.batch_size, share)
+        return ArrayReader(self._placed(share), self.order(order_seed), self.batch_size, share)
 
     def _placed(self, share):
         """Returns the columns where they are read from: on the device, if it is one accelerator and they fit."""
@@ -282,26 +296,19 @@ class ArraySource(Source):
     def peek(self):
         return self.columns.map(lambda a: a[:8])
 
-    def split(self, fraction):
-        """Returns two sources: the first rows, and the last `fraction` of them, which are not shuffled."""
+    def split(self, fraction, batch_size):
+        """Returns two sources: the first rows, and the last `fraction` of them, in batches of their own, unshuffled."""
         at = math.floor(self.rows * (1 - fraction))
         first = ArraySource(self.columns.map(lambda a: a[:at]), self.batch_size, self.shuffle)
-        return first, ArraySource(self.columns.map(lambda a: a[at:]), self.batch_size)
+        return first, ArraySource(self.columns.map(lambda a: a[at:]), batch_size)
 
 
-class FileSource(Source):
+class FileSource(RowSource):
     """Arrays that stay in their file (h5py data sets, memory maps): read batch by batch, never whole."""
 
-    def __init__(self, columns, batch_size, shuffle=False):
-        self.columns, self.batch_size, self.shuffle = columns, batch_size, shuffle
-        self.rows = columns.rows
-        self.steps = math.ceil(self.rows / batch_size)
-
     def reader(self, order_seed=None, share=WHOLE):
-        order = np.arange(self.rows)
-        if self.shuffle:
-            order = np.random.default_rng(order_seed).permutation(self.rows)
-        width = share.width(self.batch_size)
+        order, width = self.order(order_seed), share.width(self.batch_size)
+        order = np.arange(self.rows) if order is None else order
 
         def batches():
             for at in range(0, self.rows, self.batch_size):
@@ -316,11 +323,11 @@ class FileSource(Source):
     def peek(self):
         return self.columns.map(lambda a: host_array(np.asarray(a[:8])))
 
-    def split(self, fraction):
+    def split(self, fraction, batch_size):
         at = math.floor(self.rows * (1 - fraction))
         first = self.columns.map(lambda a: RowsOf(a, 0, at))
         last = self.columns.map(lambda a: RowsOf(a, at, self.rows))
-        return FileSource(first, self.batch_size, self.shuffle), FileSource(last, self.batch_size)
+        return FileSource(first, self.batch_size, self.shuffle), FileSource(last, batch_size)
 
 
 class RowsOf:
@@ -492,6 +499,8 @@ def stays_in_file(a):
 
 def make_source(columns, batch_size, shuffle=False):
     """Returns the source for `Columns` of arrays: in memory, or in a file if any of them is."""
+    if isinstance(shuffle, str) and shuffle != "batch":
+        raise ValueError(f"expected shuffle as True, False or 'batch', got {shuffle!r}.")
     if any(stays_in_file(a) for a in columns.all()):
         return FileSource(columns, batch_size, shuffle)
     return ArraySource(columns, batch_size, shuffle)
