@@ -16,7 +16,8 @@ def test_a_quick_run_stores_what_it_measured_and_computed(tmp_path, capsys, monk
     scaling.main(["--quick", "--workloads", "tiny", "--out", str(out)])
     found = json.loads(out.read_text())
     tiny = found["measured"]["tiny"]
-    assert tiny["one"] > 0 and all(tiny[n]["step_ms"] > 0 for n in ("1", "2"))
+    assert all(tiny[n]["step_ms"] > 0 and tiny[n]["cpu_ms"] > 0 for n in ("one", "1", "2"))
+    assert tiny["2"]["overhead_ms"] == tiny["2"]["step_ms"] - tiny["one"]["step_ms"]
     rows = {(row["machine"], row["model"]): row for row in found["computed"]}
     assert {model for _, model in rows} == {"tiny", "ResNet-50", "GPT-2 small"}
     for row in rows.values():
