@@ -58,3 +58,67 @@ def test_split_off_rows_come_in_batches_of_validation_batch_size():
     assert (first.batch_size, last.batch_size, last.steps) == (4, 2, 3)
     with pytest.raises(ValueError, match="expected batch_size >= 1, got 0"):
         model().fit(X, Y, validation_split=0.5, validation_batch_size=0, verbose=0)
+
+
+class Numbered(fkeras.utils.PyDataset):
+    """Three batches that note when they are read."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.read = []
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, i):
+        self.read.append(i)
+        return np.full((2, 2), i, np.float32), np.ones((2, 1), np.float32)
+
+
+def epochs_of(data, **how):
+    source = BatchSource(data, lambda batch: Columns([batch[0]], [batch[1]]), **how)
+    found = []
+    for _ in range(3):
+        found.append([int(batch[0]) for batch in rows_of(source)])
+        source.end_epoch()
+    return found
+
+
+@pytest.mark.parametrize("form", ["data set", "with workers", "list"])
+@pytest.mark.parametrize(
+    "how, expected",
+    [
+        ({}, [[0, 1, 2]] * 3),
+        ({"steps": 2}, [[0, 1], [2, 0], [1, 2]]),
+        ({"steps": 5}, [[0, 1, 2, 0, 1], [2, 0, 1, 2, 0], [1, 2, 0, 1, 2]]),
+        ({"steps": 2, "goes_on": False}, [[0, 1]] * 3),
+    ],
+    ids=str,
+)
+def test_steps_per_epoch_go_on_through_the_data_and_validation_steps_begin_anew(form, how, expected):
+    # A PyDataset was asked for batches behind its end, or for its first ones again and again.
+    data = Numbered(workers=2 if form == "with workers" else 1)
+    assert epochs_of([data[i] for i in range(3)] if form == "list" else data, **how) == expected
+
+
+def test_validation_steps_see_the_same_batches_after_every_epoch():
+    data = Numbered()
+    model().fit(X, Y, validation_data=data, validation_steps=2, epochs=3, verbose=0)
+    assert data.read == [0, 1] * 3
+
+
+def test_a_data_set_without_end_is_read_step_by_step():
+    class Endless(Numbered):
+        num_batches = None
+
+    assert epochs_of(Endless(), steps=2) == [[0, 1], [2, 3], [4, 5]]
+
+
+def test_a_generator_that_ran_out_between_epochs_is_not_called_empty():
+    with pytest.raises(ValueError, match="the data ran out: no batch was left for this epoch"):
+        model().fit(((X, Y) for _ in range(2)), epochs=2, verbose=0)
+
+
+def test_tuples_of_inputs_and_targets_are_not_batches():
+    logs = two_outputs(2).fit([X, X], [Y, Y], validation_data=((X, X), (Y, Y)), verbose=0).history
+    assert "val_a_loss" in logs

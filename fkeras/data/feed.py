@@ -31,12 +31,14 @@ def training_source(model, x, y, sample_weight, class_weight, batch_size, shuffl
 def validation_source(model, source, data, split, batch_size, steps):
     """Returns (training source, validation source or None), splitting off the last rows if asked."""
     if data is not None:
-        if isinstance(data, (tuple, list)) and len(data) in (1, 2, 3) and not is_batches(data, None):
+        if isinstance(data, (tuple, list)) and len(data) in (1, 2, 3) and not _is_batch_list(data):
             columns = arrange(model, *(*data, None, None)[:3], "fit(validation_data=...)")
             _check_lengths(columns, "fit(validation_data=...)")
             return source, make_source(columns, _batch_size(batch_size, columns.rows, "fit"))
         if is_batches(data, None):
-            return source, BatchSource(data, lambda b: arrange_batch(model, b), steps, "fit: validation_data")
+            return source, BatchSource(
+                data, lambda batch: arrange_batch(model, batch), steps, "fit: validation_data", goes_on=False
+            )
         raise ValueError(
             f"fit: expected validation_data as (x, y), (x, y, sample_weight) or an iterable of batches, "
             f"got {type(data).__name__}."
@@ -88,12 +90,14 @@ def is_batches(x, y):
     if isinstance(x, dict) or is_rows(x) or isinstance(x, (str, bytes, int, float)):
         return False
     if isinstance(x, (list, tuple)):
-        return y is None and bool(x) and all(isinstance(b, tuple) and len(b) in (2, 3) for b in x) and _are_batches(x)
+        return y is None and _is_batch_list(x)
     return hasattr(x, "__iter__") or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
 
 
-def _are_batches(x):
-    return all(hasattr(part, "shape") and len(part.shape) > 0 for part in x[0])
+def _is_batch_list(x):
+    """True for [(x, y), (x, y), ...] of arrays; a tuple is one (x, y) or the inputs of a model."""
+    pairs = isinstance(x, list) and bool(x) and all(isinstance(b, tuple) and len(b) in (2, 3) for b in x)
+    return pairs and all(hasattr(part, "shape") and len(part.shape) > 0 for part in x[0])
 
 
 def arrange(model, x, y, w, what):

@@ -7,6 +7,7 @@ the data. The ragged last batch is filled up with copies of real rows, and `rows
 import collections
 import collections.abc
 import functools
+import itertools
 import math
 import operator
 from typing import NamedTuple
@@ -365,55 +366,54 @@ class BatchSource(Source):
         data: The iterable; one with `__len__` and `__getitem__` only is indexed.
         arrange: Function batch -> Columns.
         steps: Batches per epoch, or None for until the iterable ends.
+        name: What it is called in messages.
+        goes_on: An epoch of `steps` batches begins where the last one ended, not at the first batch. An iterator always
+            does.
     """
 
-    def __init__(self, data, arrange, steps=None, name="the data", order=None):
-        self.data, self.arrange, self.name, self.order = data, arrange, name, order
+    def __init__(self, data, arrange, steps=None, name="the data", goes_on=True):
+        self.data, self.arrange, self.name = data, arrange, name
         self.indexed = hasattr(data, "__getitem__") and hasattr(data, "__len__")
         self.is_iterator = isinstance(data, collections.abc.Iterator)
-        known = len(data) if hasattr(data, "__len__") else None
+        self.known = len(data) if hasattr(data, "__len__") else None
         if hasattr(data, "num_batches"):
-            known = data.num_batches
-        self.steps = steps if steps is not None else known
+            self.known = data.num_batches
+        self.steps = steps if steps is not None else self.known
         self.given_steps = steps
-        self.iterator = None
-        self.first = None
-        self.batch_size = self.peek().rows
+        self.goes_on = self.is_iterator or (goes_on and steps is not None)
+        self.iterator = self._iterate()
+        self.first = self.sample = self._next()
+        if self.first is None:
+            raise ValueError(f"{name} is empty: it gave no batch.")
+        self.batch_size = self.first.rows
 
     def _iterate(self):
         if isinstance(self.data, PyDataset) or (self.indexed and not hasattr(self.data, "__iter__")):
             begin = getattr(self.data, "on_epoch_begin", None)
             if begin:
                 begin()
+            numbers = itertools.count() if self.known is None else range(self.known)
             if getattr(self.data, "workers", 1) > 1 or getattr(self.data, "use_multiprocessing", False):
-                return _read_ahead(self.data, self.steps)
-            return (self.data[i] for i in range(self.steps))
+                return _read_ahead(self.data, numbers)
+            return (self.data[i] for i in numbers)
         return iter(self.data)
 
     def _next(self):
-        if self.first is not None:
-            batch, self.first = self.first, None
-            return batch
         batch = next(self.iterator, None)
         return None if batch is None else self.arrange(batch).map(host_array)
 
     def peek(self):
-        if self.first is None:
-            if self.iterator is None:
-                self.iterator = self._iterate()
-            self.first = self._next()
-            if self.first is None:
-                raise ValueError(f"{self.name} is empty: it gave no batch.")
-        return self.first
+        return self.sample
 
     def reader(self, order_seed=None, share=WHOLE):
-        if self.iterator is None or not (self.is_iterator or self.given_steps is not None or self.first is not None):
+        first, self.first = self.first, None
+        if first is None and not self.goes_on:
             self.iterator = self._iterate()
 
         def batches():
             given = 0
             while self.steps is None or given < self.steps:
-                batch = self._next()
+                batch = self._next() if given or first is None else first
                 if batch is None:
                     if self.is_iterator or self.given_steps is None or given == 0:
                         return
@@ -428,11 +428,9 @@ class BatchSource(Source):
     def end_epoch(self):
         if hasattr(self.data, "on_epoch_end"):
             self.data.on_epoch_end()
-        if not self.is_iterator and self.given_steps is None:
-            self.iterator = None
 
 
-def _read_ahead(data, steps):
+def _read_ahead(data, numbers):
     """Yields the batches of a `PyDataset` in order, while its workers read those that follow."""
     import multiprocessing  # here, so that `import fkeras` stays light
     from concurrent import futures
@@ -443,7 +441,7 @@ def _read_ahead(data, steps):
         pool = futures.ThreadPoolExecutor(data.workers)
     with pool:
         waiting = collections.deque()
-        for i in range(steps):
+        for i in numbers:
             waiting.append(pool.submit(operator.getitem, data, i))
             if len(waiting) >= max(data.max_queue_size, 1):
                 yield waiting.popleft().result()
