@@ -57,13 +57,18 @@ def judges(path):
     """Yields (name, function that returns a function of the inputs)."""
     import tensorflow as tf
 
+    def optimize(graphs):  # once is enough: it takes most of the time
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not graphs})
+
     def load():
+        optimize(True)
         served = tf.saved_model.load(path).signatures["serving_default"]
         return lambda x: served(**{name: tf.constant(a) for name, a in x.items()})
 
     def keras():
         from keras.layers import TFSMLayer
 
+        optimize(False)
         layer = TFSMLayer(path)
         return lambda x: layer({name: tf.constant(a) for name, a in x.items()})
 

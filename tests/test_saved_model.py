@@ -19,7 +19,7 @@ from jax import lax
 import fkeras
 from fkeras import layers as L
 from fkeras import tree
-from fkeras.saving.order import weights_by_path
+from fkeras.saving.order import store, weights_by_path
 from fkeras.saving.tensorflow import bundle, checksum, folder, table, wire
 from tests.catalog import layer_rows, layers_recurrent
 
@@ -162,8 +162,8 @@ def _called(row, name):
 
 def _fill(model):
     """Gives every weight numbers between 0.1 and 0.6, also those that start at zero or one."""
-    rng = np.random.default_rng(3)
-    model.set_weights([rng.uniform(0.1, 0.6, w.shape).astype(w.dtype) for w in model.get_weights()])
+    rng = np.random.default_rng(3)  # stored as they are: nothing is drawn and nothing compiled
+    store([(v, jax.device_put(rng.uniform(0.1, 0.6, v.shape).astype(v.dtype))) for v in model.weights])
 
 
 def _export(calls, path, few=False):
