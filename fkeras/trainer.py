@@ -643,8 +643,7 @@ class Trainer:
     def _arrange(self, block, pads=True):
         """Gives a block of columns the form that the step expects: weights of one where none were given."""
         rows, outputs = block["rows"], self.output_count()
-        ones = rows.astype(np.float32)
-        w = [ones if a is None else a for a in block["w"] or [None] * outputs]
+        w = block["w"] or [rows.astype(np.float32)] * outputs
         y = block["y"] or [None] * outputs
         return {"x": self._input_tree(block["x"]), "y": y, "w": w, "rows": rows if pads else None}
 

@@ -122,3 +122,29 @@ def test_a_generator_that_ran_out_between_epochs_is_not_called_empty():
 def test_tuples_of_inputs_and_targets_are_not_batches():
     logs = two_outputs(2).fit([X, X], [Y, Y], validation_data=((X, X), (Y, Y)), verbose=0).history
     assert "val_a_loss" in logs
+
+
+@pytest.mark.parametrize("weights", [{"a": np.zeros(11)}, [np.zeros(11), None]], ids=["dict", "list"])
+def test_an_output_without_sample_weights_counts_in_full(weights):
+    made = two_outputs()
+    plain = made.evaluate(X, [Y, Y], return_dict=True, verbose=0)
+    logs = made.evaluate(X, [Y, Y], sample_weight=weights, return_dict=True, verbose=0)
+    assert logs["a_loss"] == 0 and logs["b_loss"] == pytest.approx(plain["b_loss"])
+
+
+def test_sample_weights_for_no_output_are_refused():
+    with pytest.raises(ValueError, match="sample_weight has 'aa', but no output is called so. Did you mean 'a'"):
+        two_outputs().fit(X, [Y, Y], sample_weight={"aa": np.ones(11)}, verbose=0)
+
+
+@pytest.mark.parametrize("form", ["numbers", "numbers in a last axis", "one-hot"])
+@pytest.mark.parametrize("weight", [None, np.array([1.0, 2.0])], ids=["", "rows weighted"])
+def test_class_weights_weigh_each_time_step_by_its_own_class(form, weight):
+    # [B, T, 1] took the class of the first time step for all, and [B, T] the place of the largest one.
+    made = fkeras.Sequential([layers.Dense(3, activation="softmax", input_shape=(4, 2))])
+    steps = np.array([[0, 1, 2, 1], [2, 2, 0, 1]])
+    y = {"numbers": steps, "numbers in a last axis": steps[..., None], "one-hot": np.eye(3)[steps]}[form]
+    columns = Columns([np.zeros((2, 4, 2))], [y], None if weight is None else [weight])
+    (found,) = feed._class_weigher(made, {0: 1.0, 1: 10.0, 2: 100.0})(columns).w
+    rows = np.ones(2) if weight is None else weight
+    np.testing.assert_array_equal(found, np.array([1.0, 10.0, 100.0])[steps] * rows[:, None])

@@ -107,7 +107,7 @@ def arrange(model, x, y, w, what):
     xs = _leaves(x, model.input_names, model.input_ranks, what, "x", "input")
     names = model.output_names
     ys = None if y is None else _leaves(y, names, None, what, "y", "output")
-    ws = None if w is None else _weights(w, names, what)
+    ws = None if w is None else _weights(w, names, len(xs[0]), what)
     return Columns([_frame(a) for a in xs], ys and [_frame(a) for a in ys], ws)
 
 
@@ -170,17 +170,19 @@ def _array(a):
     return a
 
 
-def _weights(w, names, what):
+def _weights(w, names, rows, what):
+    """Returns one array per output: what a list or dict gives it, ones where that is nothing, or one for all."""
+    n = len(names) if names else 1
     if isinstance(w, dict):
-        return [_maybe(w.get(k)) for k in names]
-    if isinstance(w, (list, tuple)) and names and len(names) > 1 and len(w) == len(names):
-        return [_maybe(a) for a in w]
-    w = _array(w)
-    return [w] * (len(names) if names else 1)
-
-
-def _maybe(a):
-    return None if a is None else _array(a)
+        if unknown := [k for k in w if k not in (names or ())]:
+            raise ValueError(
+                f"{what}: sample_weight has {unknown[0]!r}, but no output is called so."
+                f"{nearest(unknown[0], names or ())} Outputs: {', '.join(names or ['(one)'])}."
+            )
+        w = [w.get(k) for k in names]
+    elif n == 1 or not isinstance(w, (list, tuple)) or len(w) != n:
+        w = [_array(w)] * n
+    return [np.ones(rows, np.float32) if a is None else _array(a) for a in w]
 
 
 def _class_weigher(model, class_weight):
@@ -195,10 +197,11 @@ def _class_weigher(model, class_weight):
         if columns.y is None or len(columns.y) != 1:
             raise ValueError("class_weight needs a model with one output and its targets y.")
         y = np.asarray(columns.y[0])
-        classes = np.argmax(y, -1) if y.ndim > 1 and y.shape[-1] > 1 else np.round(y).astype(int)
-        classes = (
-            classes.reshape(classes.shape[0], -1)[:, 0] if classes.ndim > 1 and classes.shape[-1] == 1 else classes
-        )
+        ranks = [len(spec.shape) for spec in jax.tree.leaves(model.output_specs())] if model.built else [0]
+        if y.ndim > 1 and y.shape[-1] > 1 and y.ndim >= ranks[0]:
+            classes = np.argmax(y, -1)
+        else:  # numbers of classes; as many axes as there are but the prediction's last one
+            classes = np.round(y[..., 0] if y.ndim > 1 and y.shape[-1] == 1 else y).astype(int)
         values, where = np.unique(classes, return_inverse=True)
         missing = [int(v) for v in values if int(v) not in table]
         if missing:
@@ -207,8 +210,9 @@ def _class_weigher(model, class_weight):
                 f"It has: {', '.join(map(str, sorted(table)))}; the targets have: {', '.join(map(str, values[:20]))}."
             )
         w = np.array([table[int(v)] for v in values], np.float32)[where].reshape(classes.shape)
-        if columns.w is not None and columns.w[0] is not None:
-            w = w * np.asarray(columns.w[0]).reshape(w.shape).astype(np.float32)
+        if columns.w is not None:
+            given = np.asarray(columns.w[0], np.float32)
+            w = w * (given.reshape(w.shape) if given.size == w.size else given.reshape(-1, *[1] * (w.ndim - 1)))
         return Columns(columns.x, columns.y, [w])
 
     return weigh
@@ -232,7 +236,7 @@ def _batch_size(batch_size, rows, what):
 
 
 def _check_lengths(columns, what):
-    lengths = [(name, a.shape[0]) for name in "xyw" for a in (getattr(columns, name) or []) if a is not None]
+    lengths = [(name, a.shape[0]) for name in "xyw" for a in getattr(columns, name) or []]
     label = {"x": "x", "y": "y", "w": "sample_weight"}
     if len({n for _, n in lengths}) > 1:
         shown = ", ".join(f"{label[name]} has {n}" for name, n in lengths)
