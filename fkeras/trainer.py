@@ -6,6 +6,7 @@ set weights and the learning rate at any hook.
 """
 
 import collections
+import collections.abc
 import contextlib
 import functools
 import math
@@ -81,8 +82,14 @@ class Trainer:
                 raise ValueError(f"compile: expected steps_per_execution >= 1, got {steps_per_execution!r}.")
             steps_per_execution = None
         if self.built:  # names of outputs are known: a wrong one stops here
-            for name, value in (("loss", loss), ("loss_weights", loss_weights)):
-                spread(value, self.output_names, name, False)
+            given = {
+                "loss": loss,
+                "loss_weights": loss_weights,
+                "metrics": metrics,
+                "weighted_metrics": weighted_metrics,
+            }
+            for name, value in given.items():
+                spread(value, self.output_names, name, name.endswith("metrics"))
         old = self.optimizer
         self.optimizer = optim.get(optimizer)
         scaled = isinstance(self.optimizer, optim.LossScaleOptimizer)
@@ -332,6 +339,8 @@ class Trainer:
         source, validation = feed.validation_source(
             self, source, validation_data, validation_split, size, validation_steps
         )
+        if not isinstance(validation_freq, collections.abc.Container) and not validation_freq >= 1:
+            raise ValueError(f"fit: expected validation_freq >= 1 or a list of epochs, got {validation_freq!r}.")
         self._ready(source, "fit")
         steps = _steps(source, steps_per_epoch, "steps_per_epoch")
         verbose = _verbosity(verbose)
@@ -366,11 +375,13 @@ class Trainer:
 
     def _finish_training(self):
         """Puts averaged weights in place where the optimizer keeps them."""
-        if getattr(self.optimizer, "use_ema", False) and self.optimizer.state is not None:
-            params, state = self.gather()
-            trained, frozen = tree.split(params, frozenset(self.trained_paths()))
-            averaged = jax.tree.map(jnp.array, self.optimizer.finalize(self.optimizer.state, trained))  # not shared
-            self.scatter(tree.join(averaged, frozen), state)
+        if self.optimizer.state is None:
+            return
+        params, state = self.gather()
+        trained, frozen = tree.split(params, frozenset(self.trained_paths()))
+        averaged = self.optimizer.finalize(self.optimizer.state, trained)
+        if averaged is not trained:
+            self.scatter(tree.join(jax.tree.map(jnp.array, averaged), frozen), state)  # not shared with the state
 
     def _train_epoch(self, source, goals, steps, callbacks):
         devices = self._devices()
@@ -388,7 +399,7 @@ class Trainer:
                     break
                 block, n = got
                 callbacks.on_train_batch_begin(step)
-                where = _fitting(devices, block)
+                where = _fitting(devices, block, reader, pace.pads)
                 ts = where.hold(self._train_state(program, metrics))
                 with self._eager():
                     take = run if where is devices else at(where)[1]
@@ -479,7 +490,7 @@ class Trainer:
                     break
                 block, n = got
                 callbacks.on_test_batch_begin(step)
-                where = _fitting(devices, block)
+                where = _fitting(devices, block, reader, pace.pads)
                 params, state, metrics = where.hold((*self.gather(), metrics))
                 with self._eager():
                     take = run if where is devices else at(where)[1]
@@ -519,7 +530,8 @@ class Trainer:
                 callbacks, add_progbar=verbose != 0, verbose=verbose, epochs=1, steps=total, model=self
             )
         devices = self._devices()
-        capacity = self._predict_steps(source) if not callbacks.has_batch_hooks("predict") else 1
+        watched = callbacks.has_batch_hooks("predict")
+        capacity = 1 if watched else self._predict_steps(source)
         callbacks.on_predict_begin()
         params, state = devices.hold_here(self.gather())
         reader, step = source.reader(share=sources.Share(devices.width)), 0
@@ -536,7 +548,8 @@ class Trainer:
                 if len(waiting) > IN_FLIGHT:
                     done.append(_fetch(devices, *waiting.popleft()))
                 step += n
-                callbacks.on_predict_batch_end(step - 1, {"outputs": jax.tree.map(lambda a: a[0], out)})
+                logs = {"outputs": _fetch(devices, out, block["rows"][:n])} if watched else None
+                callbacks.on_predict_batch_end(step - 1, logs)
         done += [_fetch(devices, *w) for w in waiting]
         if self._is_stateful():
             self.scatter(params, state)
@@ -616,8 +629,9 @@ class Trainer:
         """Returns (goals, block, devices, pads) for a source of one batch: filled up only where devices ask for it."""
         goals, devices = self._goals(source.peek()), self._devices()
         pads = devices.count > 1 and self._pace(source, goals, True, devices).pads
-        block, _ = source.reader(share=_share(devices)).read(1, 1, pads)
-        return goals, block, _fitting(devices, block), pads
+        reader = source.reader(share=_share(devices))
+        block, _ = reader.read(1, 1, pads)
+        return goals, block, _fitting(devices, block, reader, pads), pads
 
     def _result(self, logs, return_dict):
         """The forms evaluate and the single-batch methods return: a dict, or the loss, or [loss, metric, ...]."""
@@ -693,9 +707,19 @@ def _share(devices):
     return sources.Share(devices.width * devices.parts, devices.parts, devices.part)
 
 
-def _fitting(devices, block):
+def _fitting(devices, block, reader, pads):
     """Returns `devices`, or one of them for a batch that may not be filled up and does not split evenly."""
-    return devices if block["rows"].shape[1] % devices.width == 0 else parallel.ONE_DEVICE
+    rows = block["rows"]
+    even = pads or rows.shape[1] % devices.width == 0
+    if reader.whole or (devices.parts == 1 and not even):
+        return parallel.ONE_DEVICE
+    if not even or (not pads and not rows[0].all()):
+        raise ValueError(
+            f"This process's {int(rows[0].sum())} rows of a batch cannot be split over its {devices.width} devices: a "
+            f"loss, metric or step that needs whole batches leaves no way to fill them up. Give batches that split "
+            f"evenly, all of one size."
+        )
+    return devices
 
 
 def _predictor(model):

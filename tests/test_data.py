@@ -148,3 +148,26 @@ def test_class_weights_weigh_each_time_step_by_its_own_class(form, weight):
     (found,) = feed._class_weigher(made, {0: 1.0, 1: 10.0, 2: 100.0})(columns).w
     rows = np.ones(2) if weight is None else weight
     np.testing.assert_array_equal(found, np.array([1.0, 10.0, 100.0])[steps] * rows[:, None])
+
+
+def test_outputs_of_predicted_batches_leave_padding_out():
+    seen = []
+    watch = fkeras.callbacks.LambdaCallback(on_predict_batch_end=lambda batch, logs: seen.append(logs["outputs"]))
+    whole = model().predict(X, batch_size=4, callbacks=[watch], verbose=0)
+    assert [len(part) for part in seen] == [4, 4, 3]
+    np.testing.assert_array_equal(np.concatenate(seen), whole)
+
+
+def test_averaged_weights_are_put_in_place_under_a_loss_scale_too():
+    made = model()
+    made.compile(fkeras.optimizers.LossScaleOptimizer(fkeras.optimizers.SGD(0.01, use_ema=True)), "mse")
+    made.fit(X, Y, verbose=0)
+    (averages,) = made.optimizer.state["inner"]["ema"].values()
+    np.testing.assert_array_equal(made.get_weights()[0], averages["kernel"])
+
+
+def test_validation_freq_and_names_of_metrics_are_checked_at_the_door():
+    with pytest.raises(ValueError, match="expected validation_freq >= 1 or a list of epochs, got 0"):
+        model().fit(X, Y, validation_data=(X, Y), validation_freq=0, verbose=0)
+    with pytest.raises(ValueError, match=r"compile\(metrics=...\): no output is called 'c'"):
+        two_outputs().compile("sgd", "mse", metrics={"c": "mae"})
