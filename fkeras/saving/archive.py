@@ -83,6 +83,18 @@ def member(archive, name, where, room=TEXT):
         raise ValueError(f"Cannot read {where}, {name}: it is damaged ({err}).") from err
 
 
+def inner(archive, model, where):
+    """Returns the HDF5 file of weights in the archive, opened in memory."""
+    import h5py
+
+    held = member(archive, "model.weights.h5", where, room_for(model))
+    try:
+        files.check_heaps(held)
+        return h5py.File(io.BytesIO(held), "r")
+    except Exception as err:
+        raise OSError(f"Cannot read {where}, model.weights.h5: it is damaged ({err}).") from err
+
+
 def is_archive(filepath):
     """Whether the file is a zip archive."""
     return zipfile.is_zipfile(filepath)
@@ -90,8 +102,6 @@ def is_archive(filepath):
 
 def read_model(filepath, where, custom_objects=None, compile=True):
     """Returns the model of a .keras archive: built, its weights loaded, and compiled if it was saved so."""
-    import h5py
-
     with opened(filepath, where) as archive:
         text = member(archive, "config.json", where)
         config = configs.parse(text, f"{where}, config.json")
@@ -101,12 +111,7 @@ def read_model(filepath, where, custom_objects=None, compile=True):
         settings = config.get("compile_config")
         if compile and settings and settings.get("optimizer"):
             compile_from(model, settings, f"{where}, compile_config", custom_objects, age)
-        held = io.BytesIO(member(archive, "model.weights.h5", where, room_for(model)))
-        try:
-            file = h5py.File(held, "r")
-        except Exception as err:
-            raise OSError(f"Cannot read {where}, model.weights.h5: it is damaged ({err}).") from err
-        with file:
+        with inner(archive, model, where) as file:
             if model.built:
                 weights.load(model, file, f"{where}, model.weights.h5", age=age)
     return model
@@ -114,10 +119,5 @@ def read_model(filepath, where, custom_objects=None, compile=True):
 
 def load_weights(model, filepath, where, skip_mismatch=False, by_name=False):
     """Loads the weights of a .keras archive into a model; all or nothing."""
-    import h5py
-
-    with (
-        opened(filepath, where) as archive,
-        h5py.File(io.BytesIO(member(archive, "model.weights.h5", where, room_for(model)))) as file,
-    ):
+    with opened(filepath, where) as archive, inner(archive, model, where) as file:
         weights.load(model, file, f"{where}, model.weights.h5", skip_mismatch, by_name)

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import inspect
+import mmap
 import os
 import secrets
 import stat
@@ -189,11 +190,35 @@ def reading(filepath):
     if not is_hdf5(filepath):
         raise OSError(f"Cannot read {filepath!r}: it is not an HDF5 file, or it was cut off at its beginning.")
     try:
+        with open(filepath, "rb") as plain, mmap.mmap(plain.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            check_heaps(data)
         file = h5py.File(filepath, "r")
     except Exception as err:  # h5py raises many kinds for damaged files
         raise OSError(f"Cannot read {filepath!r}: the HDF5 file is damaged ({err}).") from err
     with file:
         yield file
+
+
+_HEAP = b"GCOL\x01\0\0\0"  # how a heap of texts begins in HDF5: signature, version, three bytes of zero
+
+
+def check_heaps(data):
+    """Raises ValueError for a heap of texts in which libhdf5 would walk for ever: an entry that takes no room.
+
+    Args:
+        data: The bytes of an HDF5 file, or a map of them.
+    """
+    at = data.find(_HEAP)
+    while at >= 0:
+        place, end = at + 16, min(at + int.from_bytes(data[at + 8 : at + 16], "little"), len(data))
+        while place + 16 <= end:
+            index = int.from_bytes(data[place : place + 2], "little")
+            size = int.from_bytes(data[place + 8 : place + 16], "little")
+            step = (size if index == 0 else 16 + (size + 7) // 8 * 8) % 2**64
+            if step == 0:
+                raise ValueError(f"the heap of texts at byte {at} does not end")
+            place += step
+        at = data.find(_HEAP, at + 8)
 
 
 def where(group, name=""):
