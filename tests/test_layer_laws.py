@@ -1,5 +1,7 @@
 """Laws that hold for every layer of the catalog."""
 
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -116,3 +118,19 @@ def test_every_registered_layer_is_in_the_catalog():
     classes = {cls.__name__ for cls in layers.entries.values()}
     missing = classes - {row.kind for row in layer_rows(several_inputs=True)} - elsewhere
     assert not missing, f"add a row to tests/catalog for {sorted(missing)}"
+
+
+def test_arguments_by_position_are_keras(keras):
+    renamed = {"weights": "initial_table"}
+    absent = {"lora_rank", "lora_alpha", "quantization_config", "gptq_unpacked_column_size", "args", "kwargs"}
+    elsewhere = {"InputLayer": "sparse, ragged", "Bidirectional": "weights", "Layer": "all", "Wrapper": "none"}
+    seen = 0
+    for name, own in layers.entries.items():
+        other = getattr(keras.layers, name, None)
+        if not inspect.isclass(other) or name in elsewhere:
+            continue
+        theirs = [renamed.get(n, n) for n in inspect.signature(other).parameters if n not in absent]
+        mine = [n for n, f in own._fields.items() if not f.keyword]
+        assert mine[: len(theirs)] == theirs, name
+        seen += 1
+    assert seen > 80

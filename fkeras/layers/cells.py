@@ -324,6 +324,18 @@ def _seed(value):
     raise TypeError(f"expected an int or None, got {value!r}.")
 
 
+# A class's own settings come first by position, then those of its bases in their order. Keras has some of these at
+# other places in cells than in layers: therefore the small classes.
+
+
+class Seed(Configured):
+    seed: Any = setting(_seed, None)
+
+
+class ResetAfter(Configured):
+    reset_after: bool = True
+
+
 class SimpleRNNSettings(Configured):
     units: int = setting(positive_int)
     activation: Any = setting(activations, "tanh")
@@ -340,7 +352,6 @@ class SimpleRNNSettings(Configured):
     bias_constraint: Any = setting(optional(constraints), None)
     dropout: float = setting(fraction, 0.0)
     recurrent_dropout: float = setting(fraction, 0.0)
-    seed: Any = setting(_seed, None)
 
 
 class LSTMSettings(Configured):
@@ -361,7 +372,6 @@ class LSTMSettings(Configured):
     bias_constraint: Any = setting(optional(constraints), None)
     dropout: float = setting(fraction, 0.0)
     recurrent_dropout: float = setting(fraction, 0.0)
-    seed: Any = setting(_seed, None)
 
 
 class GRUSettings(Configured):
@@ -381,12 +391,10 @@ class GRUSettings(Configured):
     bias_constraint: Any = setting(optional(constraints), None)
     dropout: float = setting(fraction, 0.0)
     recurrent_dropout: float = setting(fraction, 0.0)
-    seed: Any = setting(_seed, None)
-    reset_after: bool = setting(default=True, keyword=True)
 
 
 @layers.register
-class SimpleRNNCell(SimpleRNNSettings, _Dense):
+class SimpleRNNCell(SimpleRNNSettings, Seed, _Dense):
     """One step of `SimpleRNN`; see there for the settings and `simple_rnn_step` for the formula.
 
     Call: cell(x [B, C], states [h]) -> (h', [h']).
@@ -396,6 +404,8 @@ class SimpleRNNCell(SimpleRNNSettings, _Dense):
         >>> y, states = cell(jnp.ones((2, 4)), cell.get_initial_state(2))
     """
 
+    activity_regularizer: Any = setting(optional(regularizers), None, keyword=True)
+
     def step(self, params, x, states, noise):
         h = simple_rnn_step(
             x, states[0], params["recurrent_kernel"], activation=self.activation, kept=noise["state"]
@@ -404,7 +414,7 @@ class SimpleRNNCell(SimpleRNNSettings, _Dense):
 
 
 @layers.register
-class LSTMCell(LSTMSettings, _Dense):
+class LSTMCell(LSTMSettings, Seed, _Dense):
     """One step of `LSTM`; see there for the settings and `lstm_step` for the formula.
 
     Call: cell(x [B, C], states [h, c]) -> (h', [h', c']).
@@ -414,6 +424,7 @@ class LSTMCell(LSTMSettings, _Dense):
         >>> y, (h, c) = cell(jnp.ones((2, 4)), cell.get_initial_state(2))
     """
 
+    activity_regularizer: Any = setting(optional(regularizers), None, keyword=True)
     gates = 4
 
     @property
@@ -432,7 +443,7 @@ class LSTMCell(LSTMSettings, _Dense):
 
 
 @layers.register
-class GRUCell(GRUSettings, _Dense):
+class GRUCell(GRUSettings, ResetAfter, Seed, _Dense):
     """One step of `GRU`; see there for the settings and `gru_step` for the formula.
 
     Call: cell(x [B, C], states [h]) -> (h', [h']).
@@ -442,6 +453,7 @@ class GRUCell(GRUSettings, _Dense):
         >>> y, states = cell(jnp.ones((2, 4)), cell.get_initial_state(2))
     """
 
+    activity_regularizer: Any = setting(optional(regularizers), None, keyword=True)
     gates = 3
 
     @property

@@ -220,6 +220,8 @@ class SpatialDropout1D(_SpatialDropout):
 
     rate: float = setting(_rate)
     seed: Any = setting(_seed, None)
+    name: str = setting(default=None)
+    dtype: Any = setting(dtypes.policy, None, saved=False)
     rank = (3, "[B, T, C]")
 
 
@@ -230,6 +232,8 @@ class SpatialDropout2D(_SpatialDropout):
     rate: float = setting(_rate)
     data_format: Any = setting(dtypes.data_format, None)
     seed: Any = setting(_seed, None)
+    name: str = setting(default=None)
+    dtype: Any = setting(dtypes.policy, None, saved=False)
     rank = (4, "[B, H, W, C]")
 
 
@@ -240,6 +244,8 @@ class SpatialDropout3D(_SpatialDropout):
     rate: float = setting(_rate)
     data_format: Any = setting(dtypes.data_format, None)
     seed: Any = setting(_seed, None)
+    name: str = setting(default=None)
+    dtype: Any = setting(dtypes.policy, None, saved=False)
     rank = (5, "[B, H, W, D, C]")
 
 

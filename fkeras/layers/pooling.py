@@ -104,6 +104,7 @@ class Pooling(Spatial):
     strides: Any = None
     padding: str = setting(choice("valid", "same"), "valid")
     data_format: str = setting(dtypes.data_format, None)
+    name: str = setting(default=None)
 
     pool = staticmethod(max_pool)
 

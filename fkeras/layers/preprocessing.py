@@ -106,6 +106,12 @@ def _number_or_list(value):
     return value.tolist() if hasattr(value, "tolist") else list(value) if isinstance(value, tuple) else value
 
 
+def _dense(value):
+    if value:
+        raise ValueError("sparse arrays do not exist in JAX; leave it out for a dense one.")
+    return False
+
+
 @layers.register
 class Rescaling(Layer):
     """Scales and shifts: y = x * scale + offset.
@@ -263,6 +269,7 @@ class CategoryEncoding(Layer):
     Args:
         num_tokens: Number of categories.
         output_mode: "multi_hot", "one_hot" or "count".
+        sparse: Only False: JAX has dense arrays alone.
 
     With "count", `layer(x, count_weights=w)` counts each by its weight.
 
@@ -275,6 +282,7 @@ class CategoryEncoding(Layer):
     output_mode: str = setting(
         lambda m: choice("multi_hot", "one_hot", "count")("multi_hot" if m == "binary" else m), "multi_hot"
     )
+    sparse: bool = setting(_dense, False)
     takes_ints = "only"
 
     def pack(self, x, count_weights=None):
@@ -309,6 +317,7 @@ class Discretization(Layer):
         epsilon: Kept for configs: `adapt` sorts the whole data, so that its quantiles are exact where Keras's are
             within `epsilon`.
         output_mode: "int", or as in `CategoryEncoding`.
+        sparse: Only False: JAX has dense arrays alone.
 
     Example:
         >>> Discretization([0.0, 1.0])(jnp.array([-1.0, 0.0, 5.0])).tolist()
@@ -319,6 +328,9 @@ class Discretization(Layer):
     num_bins: Any = setting(optional(positive_int), None)
     epsilon: float = setting(float, 0.01)
     output_mode: str = setting(choice("int", "one_hot", "multi_hot", "count"), "int")
+    sparse: bool = setting(_dense, False)
+    dtype: Any = setting(dtypes.policy, None, saved=False)
+    name: str = setting(default=None)
 
     def check(self):
         if self.bin_boundaries is None and self.num_bins is None:

@@ -32,13 +32,15 @@ from fkeras.layers.cells import (
     GRUSettings,
     LSTMCell,
     LSTMSettings,
+    ResetAfter,
     RNNCell,
+    Seed,
     SimpleRNNCell,
     SimpleRNNSettings,
     first_shape,
     sizes_of,
 )
-from fkeras.settings import deserialize, setting, snake_case
+from fkeras.settings import Configured, deserialize, setting, snake_case
 
 # ------------------------------------------------------------------------------------------ over time
 
@@ -479,6 +481,7 @@ class RNN(Recurrent):
 class OwnCell(Recurrent):
     """A layer with the settings of a cell, which it makes itself."""
 
+    zero_output_for_mask: bool = setting(default=False, keyword=True)
     cell_class = None  # set by each layer
     rank = (3, "[B, T, C]")
 
@@ -501,8 +504,12 @@ def _use_cudnn(value):
     return value
 
 
+class _UseCudnn(Configured):
+    use_cudnn: Any = setting(_use_cudnn, "auto", saved=False)
+
+
 @layers.register
-class SimpleRNN(SimpleRNNSettings, OwnCell):
+class SimpleRNN(SimpleRNNSettings, OwnCell, Seed):
     """A fully connected recurrent network; the formula is `simple_rnn_step`'s.
 
     Args:
@@ -524,7 +531,7 @@ class SimpleRNN(SimpleRNNSettings, OwnCell):
 
 
 @layers.register
-class LSTM(LSTMSettings, OwnCell):
+class LSTM(LSTMSettings, Seed, OwnCell, _UseCudnn):
     """Long short-term memory; the formula is `lstm_step`'s, the states are [h, c].
 
     Args:
@@ -550,12 +557,11 @@ class LSTM(LSTMSettings, OwnCell):
         Hochreiter & Schmidhuber, "Long Short-Term Memory", 1997; as Keras 3.
     """
 
-    use_cudnn: Any = setting(_use_cudnn, "auto", keyword=True, saved=False)
     cell_class = LSTMCell
 
 
 @layers.register
-class GRU(GRUSettings, OwnCell):
+class GRU(GRUSettings, Seed, OwnCell, ResetAfter, _UseCudnn):
     """Gated recurrent units; the formula is `gru_step`'s.
 
     Args:
@@ -578,5 +584,4 @@ class GRU(GRUSettings, OwnCell):
         Cho et al., 2014, arXiv:1406.1078; as Keras 3.
     """
 
-    use_cudnn: Any = setting(_use_cudnn, "auto", keyword=True, saved=False)
     cell_class = GRUCell
