@@ -199,6 +199,8 @@ BAD_GRAPHS = {
     "only inputs": (lambda: Model(Input((6,))), "Model(inputs, outputs) needs both"),
     "an array has no shape yet": (lambda: np.asarray(Input((6,))), "has no numbers yet"),
     "a function of numpy": (lambda: np.exp(Input((6,))), "or wrap the function in Lambda, to compute with it"),
+    "a function of jax": (lambda: jnp.sum(Input((6,))), "has no numbers yet: it stands for a value of a graph. Use a "),
+    "a compiled function": (lambda: jax.jit(jnp.exp)(Input((6,))), "wrap the function in Lambda, to compute with it"),
     "truth": (lambda: bool(Input((6,))), "has no truth value"),
     "odd index": (lambda: Input((6,))[[0, 1]], "A symbol is indexed by ints, slices, ... and None, got [0, 1]"),
     "a string": (lambda: Dense(2, name="d")("hello"), "Dense 'd': expected an array, a symbol made by Input(...), or a "

@@ -34,11 +34,19 @@ class Symbol:
     def __repr__(self):
         return f"<Symbol {self.name} {self.dtype}{list(self.shape)}>"
 
-    def __array__(self, dtype=None, copy=None):
-        raise TypeError(
+    def _no_numbers(self):
+        return (
             f"{self!r} has no numbers yet: it stands for a value of a graph. Use a layer, or wrap the function "
             f"in Lambda, to compute with it: Lambda(jnp.exp)(x)."
         )
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError(self._no_numbers())
+
+    @property
+    def weak_type(self):
+        """What JAX asks of all that looks like an array: its functions find no numbers here either."""
+        raise ValueError(self._no_numbers())  # a TypeError would be replaced by one that speaks of static arguments
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
         """NumPy's functions find no numbers here; its operators (array + symbol) are those of the symbol."""
