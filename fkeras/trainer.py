@@ -215,8 +215,11 @@ class Trainer:
         eager = self._compiled is not None and self._compiled["run_eagerly"]
         return parallel.ONE_DEVICE if eager else devices
 
-    def _program(self, kind, goals, capacity=1, devices=parallel.ONE_DEVICE):
-        """Returns (program, compiled function) of `kind`: "train", "test" or "predict"."""
+    def _program(self, kind, goals, capacity=1, devices=parallel.ONE_DEVICE, like=None):
+        """Returns (program, compiled function) of `kind`: "train", "test" or "predict".
+
+        `like` is the program of other devices whose metrics this one goes on with.
+        """
         if self._programs is None:
             self._programs = Programs()
         facts = {
@@ -227,7 +230,10 @@ class Trainer:
             "optimizer settings": getattr(self.optimizer, "revision", 0),
             "devices": devices.key,
         }
-        return self._programs.get(facts, lambda: self._make_program(kind, goals, devices))
+        program, function = self._programs.get(facts, lambda: self._make_program(kind, goals, devices))
+        if like is not None:
+            program.layer_logs = like.layer_logs
+        return program, function
 
     def _make_program(self, kind, goals, devices):
         trained = frozenset(self.trained_paths())
@@ -402,7 +408,7 @@ class Trainer:
                 where = _fitting(devices, block, reader, pace.pads)
                 ts = where.hold(self._train_state(program, metrics))
                 with self._eager():
-                    take = run if where is devices else at(where)[1]
+                    take = run if where is devices else at(where, like=program)[1]
                     ts, logs = take(ts, where.split(self._arrange(block, pace.pads)), n)
                 self._store(ts)
                 metrics = ts.metrics
@@ -493,7 +499,7 @@ class Trainer:
                 where = _fitting(devices, block, reader, pace.pads)
                 params, state, metrics = where.hold((*self.gather(), metrics))
                 with self._eager():
-                    take = run if where is devices else at(where)[1]
+                    take = run if where is devices else at(where, like=program)[1]
                     metrics, state, logs = take(params, state, metrics, where.split(self._arrange(block, pace.pads)), n)
                 if self._is_stateful():
                     self.scatter(params, state)

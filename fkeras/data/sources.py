@@ -123,6 +123,8 @@ class Source:
 class Reader:
     """Reads one epoch of an iterator of `Columns` in blocks, a thread of its own reading ahead."""
 
+    whole = False  # whether the last block has all rows of its batches, not this process's part of them
+
     def __init__(self, batches, batch_size, share):
         self.batches, self.batch_size, self.share = Ahead(batches), batch_size, share
 
@@ -164,6 +166,7 @@ class ArrayReader:
     def __init__(self, columns, order, batch_size, share):
         self.columns, self.share, self.batch_size = columns, share, batch_size
         on_host = isinstance(columns.x[0], np.ndarray)
+        self.whole = False
         self.straight = order is None and on_host and share.width(batch_size) == batch_size
         self.order = np.arange(columns.rows) if order is None else order
         self.at = 0
@@ -198,7 +201,11 @@ class ArrayReader:
     def _filled(self, take, pad):
         """Returns which row goes where [count, B], and which of them are real: the others repeat a batch's first."""
         if not pad:
-            return take[None, : self.batch_size], True
+            take, parts = take[: self.batch_size], self.share.parts
+            self.whole = len(take) % self.share.multiple > 0
+            size = len(take) if self.whole else len(take) // parts
+            part = 0 if self.whole else self.share.part
+            return take[None, part * size : (part + 1) * size], True
         count, size, share = math.ceil(len(take) / self.batch_size), self.batch_size, self.share
         places = np.arange(share.width(size) * share.parts)
         at = np.arange(count)[:, None] * size + places

@@ -156,6 +156,11 @@ class DataParallel:
 
     def partition(self, function, kind, donate):
         """As `compile`, for a function that knows of no device axis: XLA splits it where its batch is split."""
+        if self.parts > 1:
+            raise ValueError(
+                f"A train_step or test_step of one's own runs on the devices of one process, and here there are "
+                f"{self.parts}. Compile with distribute=DataParallel(jax.local_devices()), or leave the step to fkeras."
+            )
         whole, rows = (NamedSharding(self._mesh, PartitionSpec(*axes)) for axes in ((), (None, AXIS)))
         at = _BLOCK[kind]
         shardings = [rows if i == at else whole for i in range(at + 1)]
