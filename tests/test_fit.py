@@ -262,9 +262,7 @@ def test_frozen_layers_stay_as_they_are():
     made.fit(X, Y, verbose=0)
     np.testing.assert_array_equal(made.layers[0].kernel.numpy(), kernel)
     made.layers[0].trainable = True  # honoured by the very next fit, without compiling again
-    with pytest.warns(
-        UserWarning, match=r"`trainable` changed since it was compiled and trained \(.*/bias, .*/kernel"
-    ):
+    with pytest.warns(UserWarning, match=r"`trainable` changed since it was compiled and trained \(.*/bias, .*/kernel"):
         made.fit(X, Y, verbose=0)
     assert (made.layers[0].kernel.numpy() != kernel).any()
     made.fit(X, Y, verbose=0)  # said once
@@ -313,3 +311,21 @@ def test_calling_the_model_computes_and_pure_apply_agrees():
     np.testing.assert_allclose(y, made(X), rtol=1e-5, atol=1e-6)
     per_row = jax.vmap(lambda row: made.apply(made.params, {}, row[None])[0][0])(X)
     np.testing.assert_allclose(per_row, y, rtol=1e-5, atol=1e-6)
+
+
+def test_layers_log_on_batches_that_do_not_split_over_the_devices():
+    # The program of one device, which takes the ragged batch, did not know of the layers' logs.
+    class Shows(layers.Layer):
+        def call(self, x):
+            self.add_metric(jnp.mean(x**2, -1), name="square")
+            return x
+
+    def logs(devices):
+        fkeras.utils.set_random_seed(0)
+        made = fkeras.Sequential([layers.Input((5,)), Shows(), layers.Dense(2)])
+        made.compile("sgd", lambda y, p: jnp.max(abs(y - p)), distribute=devices)
+        return made.fit(X, Y, batch_size=16, validation_data=(X, Y), shuffle=False, verbose=0).history
+
+    several = logs(fkeras.distribute.DataParallel(4))
+    assert several == {name: pytest.approx(value, rel=1e-5) for name, value in logs(False).items()}  # order of sums
+    assert "val_square" in several
