@@ -718,7 +718,7 @@ def _fitting(devices, block, reader, pads):
     rows = block["rows"]
     even = pads or rows.shape[1] % devices.width == 0
     if reader.whole or (devices.parts == 1 and not even):
-        return parallel.ONE_DEVICE
+        return parallel.ALONE
     if not even or (not pads and not rows[0].all()):
         raise ValueError(
             f"This process's {int(rows[0].sum())} rows of a batch cannot be split over its {devices.width} devices: a "

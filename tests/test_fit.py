@@ -329,3 +329,13 @@ def test_layers_log_on_batches_that_do_not_split_over_the_devices():
     several = logs(fkeras.distribute.DataParallel(4))
     assert several == {name: pytest.approx(value, rel=1e-5) for name, value in logs(False).items()}  # order of sums
     assert "val_square" in several
+
+
+def test_batches_that_do_not_split_over_the_devices_take_weights_from_anywhere():
+    # The program of one device had been compiled for weights that lay on all of them, in the midst of training.
+    made = model(loss=lambda y, p: jnp.max(abs(y - p)), distribute=fkeras.distribute.DataParallel(4))
+    apart = made.evaluate(X, Y, batch_size=16, verbose=0)
+    made.fit(X, Y, batch_size=16, validation_data=(X, Y), verbose=0)
+    made.fit(X[:2], Y[:2], verbose=0)
+    assert made.evaluate(X, Y, batch_size=16, verbose=0) != apart
+    made.train_on_batch(X[:3], Y[:3])

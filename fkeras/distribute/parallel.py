@@ -52,7 +52,14 @@ class OneDevice:
         return outputs
 
 
-ONE_DEVICE = OneDevice()
+class Alone(OneDevice):
+    """One device of several, for a batch that does not split over them."""
+
+    def hold(self, state):
+        return single(state)
+
+
+ONE_DEVICE, ALONE = OneDevice(), Alone()
 
 
 class DataParallel:
