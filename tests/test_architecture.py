@@ -2,6 +2,7 @@
 
 import ast
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -39,6 +40,12 @@ def _imports(path):
 def test_every_room_has_a_floor():
     rooms = {_room(p) for p in ROOT.rglob("*.py")}
     assert rooms <= set(FLOOR), f"name the floor of {rooms - set(FLOOR)} here and in ARCHITECTURE.md"
+
+
+def test_the_page_names_every_room_on_its_floor():
+    rows = re.findall(r"^\| (\d) .*?\| (.*) \|$", (ROOT.parent / "ARCHITECTURE.md").read_text(), re.M)
+    named = {int(floor): set(re.findall(r"`(\w+)(?:\.py|/)`", rooms)) for floor, rooms in rows}
+    assert named == {n: rooms - {"__init__"} for n, rooms in enumerate(FLOORS)}
 
 
 def test_imports_point_down():
