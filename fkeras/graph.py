@@ -11,6 +11,7 @@ import jax
 
 from fkeras.layers import custom
 from fkeras.layers.input import Input, InputLayer
+from fkeras.layers.masks import spread
 from fkeras.layers.shapes import Spec, is_shape, is_spec
 from fkeras.layers.symbol import Node, Symbol
 
@@ -149,11 +150,9 @@ class Graph:
             y, after, out_mask = layer.apply_masked(*own, inputs, here)
             if layer.name in new_state:
                 new_state[layer.name] = after
-            outputs = jax.tree.leaves(node.outputs)
-            spread = jax.tree.leaves(out_mask, is_leaf=lambda m: m is None) if out_mask is not None else [None]
-            for i, (s, a) in enumerate(zip(outputs, jax.tree.leaves(y), strict=True)):
-                values[id(s)] = a
-                masks[id(s)] = spread[i] if len(spread) == len(outputs) else spread[0]
+            outputs = [id(s) for s in jax.tree.leaves(node.outputs)]
+            values |= zip(outputs, jax.tree.leaves(y), strict=True)
+            masks |= zip(outputs, spread(out_mask, len(outputs)), strict=True)
         out = jax.tree.map(lambda s: values[id(s)], self.outputs)
         return out, new_state, jax.tree.map(lambda s: masks[id(s)], self.outputs)
 

@@ -440,6 +440,7 @@ class Sequential(Model):
             if not isinstance(shape, tuple):
                 raise ValueError(f"{self.label}: a Sequential model takes one input, got {shape}.")
             self._begin(InputLayer(batch_shape=(None, *shape[1:])))
+            self._head.node.masks = [custom.expected_mask(self, self._head.shape)]
             tail = self._head
             try:
                 for layer in self._chain:

@@ -413,3 +413,58 @@ def test_a_model_that_draws_its_graph_in_init_is_saved_by_its_settings(tmp_path)
         twin = fkeras.models.load_model(tmp_path / file, custom_objects={"Drawn": Drawn})
         assert type(twin) is Drawn and twin.name == "drawn"
         np.testing.assert_allclose(twin(X), model(X), rtol=1e-6)
+
+
+class Counts(Layer):
+    """Written the Keras way; cannot do without a mask, and has a layer whose input shape only `call` knows."""
+
+    supports_masking = True
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = Dense(2, kernel_initializer="ones")
+
+    def call(self, x, mask):
+        assert mask.shape == x.shape[:2]
+        return self.inner(x) * mask[..., None]
+
+
+class Around(Layer):
+    """Written the Keras way around such a layer, which finds the mask on its input."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.counts = Counts()
+
+    def call(self, x):
+        return self.counts(x)
+
+
+IDS = np.array([[3, 1, 0], [2, 0, 0]])
+
+
+@pytest.mark.parametrize("make", [Counts, Around, lambda: fkeras.Sequential([Counts()])])
+def test_call_sees_the_mask_also_while_shapes_are_found(make):
+    table = layers.Embedding(4, 5, mask_zero=True)
+    eager = np.array(make()(table(IDS)))
+    for size in (3, None):
+        x = fkeras.Input((size,), dtype="int32")
+        h = layers.Activation("linear")(table(x))
+        y = make()(h)
+        assert y.shape == (None, size, 2)
+        model = fkeras.Model(x, y)
+        np.testing.assert_allclose(model(IDS), eager, rtol=1e-6)  # sums of five numbers in another order
+    assert (eager[IDS == 0] == 0).all() and (eager[IDS != 0] != 0).all()
+
+
+def test_masks_of_several_and_of_deep_inputs_are_known_while_a_graph_is_drawn():
+    x = fkeras.Input((3,), dtype="int32")
+    one = layers.Embedding(4, 5, mask_zero=True)(x)
+    both = layers.Concatenate(axis=1)([one, Dense(5)(fkeras.Input((2, 4)))])
+    assert Counts()(both).shape == (None, 5, 2)
+    deep = one
+    for _ in range(1500):  # more than Python's stack is high
+        deep = layers.Activation("linear")(deep)
+    assert Counts()(deep).shape == (None, 3, 2)
+    kept = fkeras.Input((3,), dtype="bool")
+    assert Counts()(fkeras.Input((3, 4)), mask=kept).shape == (None, 3, 2)

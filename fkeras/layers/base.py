@@ -28,7 +28,7 @@ import numpy as np
 from fkeras import constraints, dtypes, initializers, regularizers, rng, tree
 from fkeras.layers import arguments, custom, input_spec
 from fkeras.layers.arguments import NOTHING
-from fkeras.layers.masks import mask_of, remember_mask
+from fkeras.layers.masks import drawn, mask_of, remember_mask
 from fkeras.layers.shapes import (
     BATCH,
     PROBES,
@@ -297,9 +297,22 @@ class Layer(Configured):
 
     def compute_output_spec(self, x):
         """Returns the outputs' `jax.ShapeDtypeStruct`s for symbols or specs `x`; unknown sizes are None."""
+        return self._trace_specs(x, custom.expected_mask(self, shapes_of(x)))[0]
+
+    def mask_specs(self, x, mask):
+        """Returns the specs of the outputs' masks, for symbols or specs of inputs and of their masks."""
+        cls = type(self)
+        own = cls.compute_mask is not Layer.compute_mask or cls.forward_masked is not Layer.forward_masked
+        if own or custom.is_keras_style(self):
+            return self._trace_specs(x, mask)[1] if jax.tree.leaves(x) else None
+        return self.compute_mask(x, mask)
+
+    def _trace_specs(self, x, mask):
+        """Returns (specs of the outputs, specs of their masks)."""
         shapes = shapes_of(x)
         sizes = [s for s in jax.tree.leaves(shapes, is_leaf=is_shape)]
-        outs = [self._trace_output(x, shapes, probe) for probe in (PROBES if has_free_sizes(sizes) else PROBES[:1])]
+        probes = PROBES if has_free_sizes(sizes) else PROBES[:1]
+        outs = [self._trace_output(x, mask, shapes, probe) for probe in probes]
         batch_is_free = any(s and s[0] is None for s in sizes)
 
         def join(*specs):
@@ -310,20 +323,22 @@ class Layer(Configured):
 
         return jax.tree.map(join, *outs)
 
-    def _trace_output(self, x, shapes, probe):
-        concrete = jax.tree.map(lambda s: filled(s, probe), shapes, is_leaf=is_shape)
-        inputs = jax.tree.map(lambda spec, shape: jax.ShapeDtypeStruct(shape, spec.dtype), x, concrete, is_leaf=is_spec)
+    def _trace_output(self, x, mask, shapes, probe):
+        def concrete(spec):
+            return jax.ShapeDtypeStruct(filled(spec.shape, probe), spec.dtype)
+
+        inputs, masks = jax.tree.map(concrete, (x, mask), is_leaf=is_spec)
         declared = tree.flatten(self.declare(shapes))
         params, state = ({}, {})
         for path, w in declared.items():
             leaf = jax.ShapeDtypeStruct(tuple(w.shape), w.dtype or self.dtype.variable_dtype)
             (params if w.trainable else state)[path] = leaf
-        context = Context(path=(self.name,))
 
-        def run(params, state, x):
-            return self.apply(params, state, x, context)[0]
+        def run(params, state, x, mask):
+            y, _, mask = self.apply_masked(params, state, x, Context(path=(self.name,), mask=mask))
+            return y, mask
 
-        return jax.eval_shape(run, tree.unflatten(params), tree.unflatten(state), inputs)
+        return jax.eval_shape(run, tree.unflatten(params), tree.unflatten(state), inputs, masks)
 
     def compute_output_shape(self, input_shape):
         """Returns the output's shape (a tree of them for several outputs) for `input_shape`, batch axis first."""
@@ -382,7 +397,9 @@ class Layer(Configured):
             return self._connect(x, None if training is None else bool(training), mask)
         mask = mask_of(x) if mask is None else mask
         x = jax.tree.map(jnp.asarray, x)
-        self._ensure(shapes_of(x))
+        shapes = shapes_of(x)
+        with custom.expecting(self, shapes, mask):
+            self._ensure(shapes)
         ctx = Context(bool(training), rng.next_key() if training else None, mask, losses=[])
         params, state = self.gather()
         y, state, mask = self.apply_masked(params, state, x, ctx)
@@ -400,8 +417,11 @@ class Layer(Configured):
         return x
 
     def _connect(self, x, training=None, mask=None):
-        self._ensure(shapes_of(x))
-        specs = self.compute_output_spec(x)
+        sees = any(custom.is_keras_style(one) for one in self.own_and_inner())
+        shapes, seen = shapes_of(x), drawn(x) if mask is None and sees else mask
+        with custom.expecting(self, shapes, seen):
+            self._ensure(shapes)
+            specs = self.compute_output_spec(x)
         self._nodes = (*self._nodes, node := Node(self, x, len(self._nodes), training, mask))
         return node.connect(specs)
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 from fkeras.layers import masks
 from fkeras.layers.masks import carrying, mask_of, remember_mask
-from fkeras.layers.shapes import PROBES, Spec
+from fkeras.layers.shapes import PROBES, Spec, is_shape, is_spec
 from fkeras.layers.symbol import Static, is_symbolic
 
 _local = threading.local()
@@ -72,27 +72,29 @@ def _declare_inner(layer, shape, recorder):
     waiting = {id(c): k for k, c in inner.items() if k not in recorder}
     if not waiting:
         return
-    specs = jax.tree.map(
-        lambda s: jax.ShapeDtypeStruct(tuple(2 if d is None else d for d in s), layer.dtype.compute_dtype),
-        shape,
-        is_leaf=lambda s: isinstance(s, tuple) and all(d is None or isinstance(d, int) for d in s),
-    )
+
+    def concrete(shape, dtype):
+        return jax.ShapeDtypeStruct(tuple(2 if d is None else d for d in shape), dtype)
+
+    specs = jax.tree.map(lambda s: concrete(s, layer.dtype.compute_dtype), shape, is_leaf=is_shape)
+    mask = jax.tree.map(lambda m: concrete(m.shape, m.dtype), expected_mask(layer, shape), is_leaf=is_spec)
     from fkeras.layers.base import Context
 
     family = [(one, c := one._cell, c and (c._params, c._state)) for one in layer.own_and_inner()]
     lent = [_lend(layer, {k: w for k, w in recorder.items() if k not in inner})]
 
-    def trace(x, training):
+    def trace(x, mask, training):
         key = jax.random.key(0) if training else None
-        ctx = Context(training, key, path=(layer.name,))
-        with _calling(layer, ctx, (recorder, lent)), _trained_as_arrays(layer):
+        ctx = Context(training, key, mask, path=(layer.name,))
+        first = carrying(unpack(x)[0][0], _first_mask(x, mask))
+        with _calling(layer, ctx, (recorder, lent)), _trained_as_arrays(layer), first:
             return _call(layer, x, ctx)
 
     try:
-        jax.eval_shape(lambda x: trace(x, False), specs)
+        jax.eval_shape(lambda x, mask: trace(x, mask, False), specs, mask)
         if any(key not in recorder for key in waiting.values()):  # layers that only a training call uses
             with contextlib.suppress(Exception):  # what is wrong in there shows when it is trained
-                jax.eval_shape(lambda x: trace(x, True), specs)
+                jax.eval_shape(lambda x, mask: trace(x, mask, True), specs, mask)
     finally:
         for one in [inner for outer in lent for inner in outer.own_and_inner()]:
             object.__setattr__(one, "_cell", None)
@@ -100,6 +102,30 @@ def _declare_inner(layer, shape, recorder):
             object.__setattr__(one, "_cell", cell)
             if cell is not None:
                 cell._params, cell._state = arrays
+
+
+@contextlib.contextmanager
+def expecting(layer, shapes, mask):
+    """Within the `with`, `call` of this layer, traced for shapes on inputs of `shapes`, sees masks like `mask`."""
+    before = _local.__dict__.get("expected")
+    _local.expected = layer, shapes, mask
+    try:
+        yield
+    finally:
+        _local.expected = before
+
+
+def expected_mask(layer, shapes):
+    """Returns the tree of the specs of the masks that `call` is to see on inputs of `shapes`, or None."""
+    owner, seen, mask = _local.__dict__.get("expected") or (None, None, None)
+    if owner is not layer or mask is None or _without_batch(seen) != _without_batch(shapes):
+        return None
+    batch = jax.tree.leaves(shapes, is_leaf=is_shape)[0][:1]
+    return jax.tree.map(lambda m: Spec((*batch, *jnp.shape(m)[1:]), getattr(m, "dtype", bool)), mask, is_leaf=is_spec)
+
+
+def _without_batch(shapes):
+    return jax.tree.map(lambda s: s[1:], shapes, is_leaf=is_shape)
 
 
 def _lend(layer, declared):
@@ -260,7 +286,8 @@ def inner_call(frame, layer, x, training, mask):
         recorder, lent = frame.recorder
         shapes = jax.tree.map(lambda a: tuple(a.shape), x)
         layer.check_input(shapes)
-        recorder[key] = layer.declare(shapes)
+        with expecting(layer, shapes, ctx.mask):
+            recorder[key] = layer.declare(shapes)
         lent.append(_lend(layer, recorder[key]))
     params, state = layer.gather() if layer._cell is not None else ({}, {})
     before = len(ctx.losses or ())

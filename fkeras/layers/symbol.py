@@ -103,11 +103,12 @@ class Node:
     `call` counts the calls of this layer, `order` all calls of the process, so that sorting by it is topological.
     """
 
-    __slots__ = ("call", "inputs", "layer", "mask", "order", "outputs", "training")
+    __slots__ = ("call", "inputs", "layer", "mask", "masks", "order", "outputs", "training")
 
     def __init__(self, layer, inputs, call, training=None, mask=None):
         self.layer, self.inputs, self.call, self.order = layer, inputs, call, next(_order)
         self.outputs, self.training, self.mask = None, training, mask
+        self.masks = None  # specs of the outputs' masks, once somebody asked
 
     def connect(self, specs):
         """Makes the output symbols from a tree of specs, remembers and returns them."""
