@@ -151,8 +151,8 @@ class Graph:
             if layer.name in new_state:
                 new_state[layer.name] = after
             outputs = [id(s) for s in jax.tree.leaves(node.outputs)]
-            values |= zip(outputs, jax.tree.leaves(y), strict=True)
-            masks |= zip(outputs, spread(out_mask, len(outputs)), strict=True)
+            values.update(zip(outputs, jax.tree.leaves(y), strict=True))
+            masks.update(zip(outputs, spread(out_mask, len(outputs)), strict=True))
         out = jax.tree.map(lambda s: values[id(s)], self.outputs)
         return out, new_state, jax.tree.map(lambda s: masks[id(s)], self.outputs)
 

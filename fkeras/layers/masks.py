@@ -1,8 +1,8 @@
 """The mask that an array carries along outside of graphs: in eager calls, and inside a layer's `call`.
 
-In a graph masks travel beside the values, and while it is drawn their shapes can be asked for. Where a layer written the Keras way calls others on arrays, the mask hangs on
-the array itself, under the name that Keras gives it. What is traced takes no attributes; its masks are kept in a table
-while the outermost `call` runs. This file alone knows.
+In a graph masks travel beside the values, and while it is drawn their shapes can be asked for. Where a layer written
+the Keras way calls others on arrays, the mask hangs on the array itself, under the name that Keras gives it. What is
+traced takes no attributes; its masks are kept in a table while the outermost `call` runs. This file alone knows.
 """
 
 import contextlib
