@@ -249,7 +249,7 @@ class Program:
     def train_step(self, ts, batch):
         """Computes the next TrainState: forward, losses, gradient, update, constraints, metrics. Pure."""
         trained, frozen = tree.split(ts.params, self.trained)
-        key = rng.fold(ts.key, ts.opt["iterations"])
+        key = rng.fold(ts.key, self.optimizer.clock(ts.opt))
 
         def objective(trained, state, batch, part, mean):
             params = tree.join(trained, frozen)
@@ -394,7 +394,7 @@ class OwnSteps(Program):
 
     def train_step(self, ts, batch):
         """Runs the model's own step with the key of this iteration; frozen arrays stay as they are."""
-        key = rng.fold(ts.key, ts.opt["iterations"])
+        key = rng.fold(ts.key, self.optimizer.clock(ts.opt))
         new, logs = self._checked(self.model.train_step(ts._replace(metrics=None, key=key), batch))
         frozen = tree.split(ts.params, self.trained)[1]
         params = tree.join(tree.split(new.params, self.trained)[0], frozen)

@@ -434,7 +434,7 @@ class Trainer:
 
     def _iterations(self):
         state = self.optimizer.state
-        return 0 if state is None else int(state["iterations"])
+        return 0 if state is None else int(self.optimizer.clock(state))
 
     def _empty_metrics(self, program, source, training):
         """Returns the empty metrics for a source, shaped by its first rows; made once for a program."""

@@ -339,3 +339,18 @@ def test_batches_that_do_not_split_over_the_devices_take_weights_from_anywhere()
     made.fit(X[:2], Y[:2], verbose=0)
     assert made.evaluate(X, Y, batch_size=16, verbose=0) != apart
     made.train_on_batch(X[:3], Y[:3])
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_noise_and_order_are_new_in_every_step_and_epoch(scaled):
+    # Under a loss scale every step had the first one's dropout mask, and every epoch the first one's order.
+    seen = []
+    watch = fkeras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(logs["loss"]))
+    sgd = fkeras.optimizers.SGD(0.0)
+    for noise, x in ((0.5, np.ones((4, 50))), (0.0, np.arange(4.0)[:, None] * np.ones((4, 50)))):
+        fkeras.utils.set_random_seed(0)
+        made = fkeras.Sequential([layers.Input((50,)), layers.Dropout(noise), layers.Dense(1)])
+        made.compile(fkeras.optimizers.LossScaleOptimizer(sgd) if scaled else sgd, "mae")
+        made.fit(x, x[:, :1], batch_size=4 if noise else 1, epochs=4, callbacks=[watch], verbose=0)
+    noisy, ordered = seen[:4], [tuple(seen[i : i + 4]) for i in range(4, 20, 4)]
+    assert len(set(noisy)) == 4 and len(set(ordered)) > 1

@@ -270,6 +270,10 @@ class Optimizer(Configured):
             return opt_state["learning_rate"]
         return jnp.asarray(self._schedule(opt_state["iterations"]), jnp.float32)
 
+    def clock(self, opt_state):
+        """Returns how often `update` changed this state, an int32 scalar: what noise and data order are drawn by."""
+        return opt_state["iterations"]
+
     # -------------------------------------------------------------------------------- parts of update
 
     def _apply(self, grads, leaves, slots, shared, lr, step):

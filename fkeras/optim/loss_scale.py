@@ -99,6 +99,9 @@ class LossScaleOptimizer(Optimizer):
     def rate_at(self, opt_state):
         return self.inner_optimizer.rate_at(opt_state["inner"])
 
+    def clock(self, opt_state):
+        return self.inner_optimizer.clock(opt_state["inner"])
+
     def variables_layout(self, params_paths, opt_state=None):
         inner = self.inner_optimizer
         below = inner.variables_layout(params_paths, self._known_state(opt_state)["inner"])
