@@ -214,8 +214,8 @@ def test_masks_are_keras(keras):
     assert make("Dropout", 0.5).compute_mask(a, m) is m and make("Flatten").compute_mask(a, m) is None
 
 
-@pytest.mark.parametrize("kind", ["Maximum", "Minimum"])
-def test_masked_steps_do_not_take_part_in_extremes(kind, keras):
+@pytest.mark.parametrize("kind", ["Maximum", "Minimum", "Multiply"])
+def test_masked_steps_do_not_take_part_in_extremes_and_products(kind, keras):
     m, n = jnp.array([[True, False, True]]), jnp.array([[True, True, False]])
     a, b = (jnp.asarray(np.random.default_rng(i).normal(size=(1, 3, 2)), "float32") for i in (0, 1))
     for masks in ([m, n], [m, None], [None, n]):

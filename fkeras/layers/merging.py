@@ -38,17 +38,39 @@ def merge_masked(function, arrays, masks):
         [[[3.0], [1.0]]]
     """
 
-    def spread(mask, x):
-        return None if mask is None else mask.reshape(mask.shape + (1,) * (x.ndim - mask.ndim))
-
-    out, known = arrays[0], spread(masks[0], arrays[0])
+    out, known = arrays[0], _spread(masks[0], arrays[0])
     for x, mask in zip(arrays[1:], masks[1:], strict=True):
-        mask = spread(mask, x)
+        mask = _spread(mask, x)
         x = x if mask is None else jnp.where(mask, x, out)
         out = out if known is None else jnp.where(known, out, x)
         known = known | mask if known is not None and mask is not None else None
         out = function(out, x)
     return out
+
+
+def multiply_masked(arrays, masks):
+    """Multiplies arrays; a masked step of one counts as 1, and a step masked in all gives 0.
+
+    Args:
+        arrays: List of arrays [B, T, ...].
+        masks: List of bool arrays [B, T] or None, one an array.
+
+    Example:
+        >>> a, b = 2 * jnp.ones((1, 2, 1)), 3 * jnp.ones((1, 2, 1))
+        >>> multiply_masked([a, b], [None, jnp.array([[True, False]])]).tolist()
+        [[[6.0], [2.0]]]
+    """
+    masks = [_spread(mask, x) for mask, x in zip(masks, arrays, strict=True)]
+    kept = [x if m is None else jnp.where(m, x, jnp.ones((), x.dtype)) for m, x in zip(masks, arrays, strict=True)]
+    out = functools.reduce(jnp.multiply, kept)
+    if any(m is None for m in masks):
+        return out
+    return jnp.where(functools.reduce(operator.or_, masks), out, jnp.zeros((), out.dtype))
+
+
+def _spread(mask, x):
+    """[B, T] -> [B, T, 1, ...] of the rank of `x`; None stays."""
+    return None if mask is None else mask.reshape(mask.shape + (1,) * (x.ndim - mask.ndim))
 
 
 def batch_dot(x, y, axes, normalize=False):
@@ -166,15 +188,15 @@ class Subtract(Merge):
 
 @layers.register
 class Multiply(Merge):
-    """Product of a list of inputs.
+    """Product of a list of inputs; steps masked in one input do not take part, those masked in all give 0.
 
     Example:
         >>> Multiply()([jnp.array([3.0]), jnp.array([2.0])]).tolist()
         [6.0]
     """
 
-    def merge(self, arrays):
-        return functools.reduce(jnp.multiply, arrays)
+    def forward(self, params, state, x, ctx):
+        return multiply_masked(align(list(x)), _masks(ctx, x)), state
 
 
 @layers.register
@@ -193,10 +215,13 @@ class Average(Merge):
         return dtype if jnp.issubdtype(dtype, jnp.inexact) else jnp.dtype("float32")
 
 
+def _masks(ctx, x):
+    return list(ctx.mask) if isinstance(ctx.mask, (list, tuple)) else [None] * len(x)
+
+
 class _Extreme(Merge):
     def forward(self, params, state, x, ctx):
-        masks = list(ctx.mask) if isinstance(ctx.mask, (list, tuple)) else [None] * len(x)
-        return merge_masked(type(self).pick, align(list(x)), masks), state
+        return merge_masked(type(self).pick, align(list(x)), _masks(ctx, x)), state
 
 
 @layers.register
@@ -268,9 +293,7 @@ class Concatenate(Merge):
         if not isinstance(mask, (list, tuple)) or all(m is None for m in mask):
             return None
         wide = [
-            jnp.ones(a.shape, bool)
-            if m is None
-            else jnp.broadcast_to(m.reshape(m.shape + (1,) * (a.ndim - m.ndim)), a.shape)
+            jnp.ones(a.shape, bool) if m is None else jnp.broadcast_to(_spread(m, a), a.shape)
             for a, m in zip(x, mask, strict=True)
         ]
         joined = jnp.concatenate(wide, self.axis)
