@@ -467,10 +467,10 @@ class Sequential(Model):
         self._require_built("gather arrays")
         return super().gather()
 
-    def own_and_inner(self):
+    def _inside(self):
         if self.graph is not None:
             self._require_built("list layers")
-        return super().own_and_inner()
+        return super()._inside()
 
     def children(self):
         return super().children() if self.graph else {layer.name: layer for layer in self.__dict__.get("_chain", [])}

@@ -468,3 +468,16 @@ def test_masks_of_several_and_of_deep_inputs_are_known_while_a_graph_is_drawn():
     assert Counts()(deep).shape == (None, 3, 2)
     kept = fkeras.Input((3,), dtype="bool")
     assert Counts()(fkeras.Input((3, 4)), mask=kept).shape == (None, 3, 2)
+
+
+def test_a_layer_orders_its_weights_for_the_model_around_it_too(keras):
+    def chain(of):
+        return of.Sequential([of.layers.SpectralNormalization(of.layers.Dense(3)), of.layers.Dense(2)])
+
+    ours, theirs = chain(fkeras), chain(keras)
+    ours(X), theirs(X)
+    assert [v.shape for v in ours.weights] == [tuple(v.shape) for v in theirs.weights]
+    ours.set_weights(theirs.get_weights())
+    np.testing.assert_array_equal(ours.layers[0].layer.get_weights()[0], theirs.layers[0].layer.kernel)
+    twice = Dense(4)
+    assert len(fkeras.Sequential([fkeras.Input((4,)), twice, fkeras.Sequential([twice])]).weights) == 2

@@ -570,6 +570,10 @@ class Layer(Configured):
             if child._cell is not None:
                 child.scatter(params.get(key, {}), state.get(key, {}))
 
+    def _inside(self):
+        """Returns the layers directly inside this one, in Keras's order."""
+        return (self._cell.inner if self._cell is not None else self.children()).values()
+
     def own_and_inner(self):
         """Yields this layer and all layers inside it, parents first, each once."""
         seen = set()
@@ -578,7 +582,7 @@ class Layer(Configured):
             if id(layer) not in seen:
                 seen.add(id(layer))
                 yield layer
-                for child in (layer._cell.inner if layer._cell is not None else layer.children()).values():
+                for child in layer._inside():
                     yield from walk(child)
 
         yield from walk(self)
@@ -598,13 +602,10 @@ class Layer(Configured):
     @property
     def weights(self):
         """List of `Variable` in Keras's order: own trained ones, own running ones, then those of inner layers."""
-        found = []
-        for layer in self.own_and_inner():
-            declared = layer._cell.declared if layer._cell is not None else {}
-            for trained in (True, False):
-                kept = (n for n, w in declared.items() if w.trainable is trained and getattr(w, "saved", True))
-                found += [Variable(layer, n) for n in kept]
-        return found
+        declared = self._cell.declared if self._cell is not None else {}
+        names = (n for n, w in sorted(declared.items(), key=_is_running) if getattr(w, "saved", True))
+        inner = [v for layer in self._inside() for v in layer.weights]
+        return list(dict.fromkeys([*(Variable(self, n) for n in names), *inner]))  # those of a shared layer once
 
     variables = weights
 
@@ -703,6 +704,10 @@ class Layer(Configured):
         return self.dtype.variable_dtype
 
     dtype_policy = property(lambda self: self.dtype)
+
+
+def _is_running(item):
+    return not item[1].trainable
 
 
 def _recording(build):
