@@ -162,16 +162,18 @@ class Trainer:
 
     @property
     def metrics_names(self):
-        """Names of what `evaluate` returns, in its order: the loss, losses per output, metrics as compiled.
+        """Names of what `evaluate` returns, in order: the loss, losses per output, metrics as compiled, layers' logs.
 
-        With several outputs the metrics are sorted by name, as Keras 3 lists them.
+        The loss alone before the first data. With several outputs metrics are sorted by name, as Keras 3 lists them.
         """
         names = ["loss"]
         for goals in list(self._goal_cache.values())[-1:] if self.compiled else []:
             names += [g.loss_name for g in goals if g.loss_name]
             metrics = [name for g in goals for name, _, _ in g.metrics]
             names += metrics if len(goals) == 1 else sorted(metrics)
-        return names
+        programs = self._programs.made.values() if self._programs is not None else ()
+        logs = (name for program, _ in programs for name in program.layer_logs or ())
+        return list(dict.fromkeys([*names, *logs]))
 
     @property
     def metrics(self):

@@ -279,6 +279,8 @@ def test_losses_logs_and_metrics_of_a_layer_count_real_rows_only():
     for name, value in want.items():
         for got in (history[name][0], history[f"val_{name}"][0], found[name]):
             np.testing.assert_allclose(got, value, rtol=1e-5)
+    assert model.metrics_names == ["loss", "activity", "largest"]
+    assert model.evaluate(X, X, batch_size=4, verbose=0) == [found[name] for name in model.metrics_names]
     assert float(model.layers[0].largest.result()) == 0.0  # a step leaves the metric's own state alone
 
 
