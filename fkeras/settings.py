@@ -487,6 +487,20 @@ def fraction(value):
     return float(value)
 
 
+def at_least_zero(value):
+    """Converter: a float of 0 or more."""
+    if isinstance(value, (bool, str)) or not hasattr(value, "__float__") or not float(value) >= 0:
+        raise ValueError(f"expected a number >= 0, got {value!r}.")
+    return float(value)
+
+
+def seed_or_none(value):
+    """Converter: an int, or None for no seed of its own."""
+    if value is not None and (isinstance(value, bool) or not hasattr(value, "__index__")):
+        raise TypeError(f"expected an int or None, got {value!r}.")
+    return None if value is None else int(value)
+
+
 def choice(*allowed):
     """Converter: one of these values; strings in any case."""
 

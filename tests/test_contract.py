@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fkeras
-from fkeras import initializers, layers
+from fkeras import initializers, layers, settings
 from fkeras.layers import Context, Dense, Dropout, Layer, Weight
 from fkeras.settings import setting
 
@@ -483,3 +483,14 @@ def test_a_layer_orders_its_weights_for_the_model_around_it_too(keras):
     np.testing.assert_array_equal(ours.layers[0].layer.get_weights()[0], theirs.layers[0].layer.kernel)
     twice = Dense(4)
     assert len(fkeras.Sequential([fkeras.Input((4,)), twice, fkeras.Sequential([twice])]).weights) == 2
+
+
+@pytest.mark.parametrize("kind", [n for n, c in layers.registry.entries.items() if "seed" in c._fields])
+def test_a_seed_is_an_int_or_none(kind):
+    cls = layers.registry.entries[kind]
+    needed = {
+        n: 0.5 if n in ("rate", "stddev") else 1 for n, f in cls._fields.items() if f.default is settings.REQUIRED
+    }
+    assert cls(**needed, seed=np.int64(3)).seed == 3
+    with pytest.raises(TypeError, match=r"\(seed='3'\): expected an int or None, got '3'\."):
+        cls(**needed, seed="3")

@@ -6,13 +6,7 @@ import jax.numpy as jnp
 
 from fkeras import activations, constraints, initializers, regularizers
 from fkeras.layers.base import Layer, Weight, layers
-from fkeras.settings import optional, setting
-
-
-def _at_least_zero(value):
-    if isinstance(value, (bool, str)) or not hasattr(value, "__float__") or not float(value) >= 0:
-        raise ValueError(f"expected a number >= 0, got {value!r}.")
-    return float(value)
+from fkeras.settings import at_least_zero, optional, setting
 
 
 def _axes(value):
@@ -83,9 +77,9 @@ class ReLU(Layer):
         [-1.0, 1.0, 2.0]
     """
 
-    max_value: Any = setting(optional(_at_least_zero), None)
-    negative_slope: float = setting(_at_least_zero, 0.0)
-    threshold: float = setting(_at_least_zero, 0.0)
+    max_value: Any = setting(optional(at_least_zero), None)
+    negative_slope: float = setting(at_least_zero, 0.0)
+    threshold: float = setting(at_least_zero, 0.0)
     supports_masking = True
 
     def forward(self, params, state, x, ctx):
@@ -101,7 +95,7 @@ class LeakyReLU(Layer):
         [-1.0, 1.0]
     """
 
-    negative_slope: float = setting(_at_least_zero, 0.3)
+    negative_slope: float = setting(at_least_zero, 0.3)
     supports_masking = True
 
     def forward(self, params, state, x, ctx):

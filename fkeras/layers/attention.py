@@ -24,7 +24,7 @@ from fkeras.layers.base import Layer, Weight, layers
 from fkeras.layers.core import EinsumDense, dense
 from fkeras.layers.dropout import draw_kept, dropout
 from fkeras.layers.shapes import Spec, is_shape
-from fkeras.settings import choice, fraction, nearest, optional, positive_int, setting
+from fkeras.settings import choice, fraction, nearest, optional, positive_int, seed_or_none, setting
 
 # ------------------------------------------------------------------------------------ calls and masks
 
@@ -95,7 +95,7 @@ class Attention(Layer):
     use_scale: bool = False
     score_mode: str = setting(choice("dot", "concat"), "dot")
     dropout: float = setting(fraction, 0.0)
-    seed: Any = setting(optional(int), None)
+    seed: Any = setting(seed_or_none, None)
     supports_masking = True
     _names = ("inputs", "mask", "return_attention_scores", "use_causal_mask")
 
@@ -209,7 +209,7 @@ class AdditiveAttention(Attention):
 
     use_scale: bool = True
     dropout: float = setting(fraction, 0.0)
-    seed: Any = setting(optional(int), None)
+    seed: Any = setting(seed_or_none, None)
     score_mode: str = setting(choice("dot"), "dot", keyword=True, saved=False)
 
     def declare(self, shape):
@@ -529,7 +529,7 @@ class MultiHeadAttention(_HeadAttention):
     kernel_constraint: Any = setting(optional(constraints), None)
     bias_constraint: Any = setting(optional(constraints), None)
     use_gate: bool = False
-    seed: Any = setting(optional(int), None)
+    seed: Any = setting(seed_or_none, None)
 
     def check(self):
         super().check()
@@ -593,7 +593,7 @@ class GroupQueryAttention(_HeadAttention):
     kernel_constraint: Any = setting(optional(constraints), None)
     bias_constraint: Any = setting(optional(constraints), None)
     use_gate: bool = False
-    seed: Any = setting(optional(int), None)
+    seed: Any = setting(seed_or_none, None)
 
     def check(self):
         super().check()

@@ -14,7 +14,7 @@ from fkeras import activations, constraints, initializers, regularizers
 from fkeras.layers import custom, kernels
 from fkeras.layers.base import Layer, Weight, layers
 from fkeras.layers.dropout import draw_kept
-from fkeras.settings import Configured, fraction, optional, positive_int, setting
+from fkeras.settings import Configured, fraction, optional, positive_int, seed_or_none, setting
 
 # -------------------------------------------------------------------------------------- pure functions
 
@@ -318,18 +318,12 @@ def forget_bias(bias_initializer, units):
     return start
 
 
-def _seed(value):
-    if value is None or (hasattr(value, "__index__") and not isinstance(value, bool)):
-        return None if value is None else int(value)
-    raise TypeError(f"expected an int or None, got {value!r}.")
-
-
 # A class's own settings come first by position, then those of its bases in their order. Keras has some of these at
 # other places in cells than in layers: therefore the small classes.
 
 
 class Seed(Configured):
-    seed: Any = setting(_seed, None)
+    seed: Any = setting(seed_or_none, None)
 
 
 class ResetAfter(Configured):

@@ -11,7 +11,7 @@ from fkeras.layers.base import Weight, layers
 from fkeras.layers.cells import RNNCell, draw_masks, first_shape, forget_bias, lstm_gates
 from fkeras.layers.convolution import conv
 from fkeras.layers.recurrent import OwnCell
-from fkeras.settings import Configured, choice, fraction, ints, optional, positive_int, setting
+from fkeras.settings import Configured, choice, fraction, ints, optional, positive_int, seed_or_none, setting
 
 # -------------------------------------------------------------------------------------- pure functions
 
@@ -87,7 +87,7 @@ class ConvLSTMSettings(Configured):
     bias_constraint: Any = setting(optional(constraints), None)
     dropout: float = setting(fraction, 0.0)
     recurrent_dropout: float = setting(fraction, 0.0)
-    seed: Any = setting(optional(int), None)
+    seed: Any = setting(seed_or_none, None)
 
     def spread(self, spatial):
         """Makes sizes tuples with one int an axis. Raises ValueError naming the layer."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from fkeras import dtypes, regularizers
 from fkeras.layers.base import Layer, layers
-from fkeras.settings import fraction, setting
+from fkeras.settings import at_least_zero, fraction, seed_or_none, setting
 
 # -------------------------------------------------------------------------------------- pure functions
 
@@ -112,18 +112,6 @@ def _rate(value):
     return float(value)
 
 
-def _at_least_zero(value):
-    if isinstance(value, (bool, str)) or not hasattr(value, "__float__") or not float(value) >= 0:
-        raise ValueError(f"expected a number >= 0, got {value!r}.")
-    return float(value)
-
-
-def _seed(value):
-    if value is None or (isinstance(value, (int, np.integer)) and not isinstance(value, bool)):
-        return None if value is None else int(value)
-    raise TypeError(f"expected an int or None, got {value!r}.")
-
-
 def _noise_shape(value):
     if value is None:
         return None
@@ -188,7 +176,7 @@ class Dropout(_Drops):
 
     rate: float = setting(_rate)
     noise_shape: Any = setting(_noise_shape, None)
-    seed: Any = setting(_seed, None)
+    seed: Any = setting(seed_or_none, None)
 
     def check_input(self, shape):
         self.noise(shape)
@@ -219,7 +207,7 @@ class SpatialDropout1D(_SpatialDropout):
     """
 
     rate: float = setting(_rate)
-    seed: Any = setting(_seed, None)
+    seed: Any = setting(seed_or_none, None)
     name: str = setting(default=None)
     dtype: Any = setting(dtypes.policy, None, saved=False)
     rank = (3, "[B, T, C]")
@@ -231,7 +219,7 @@ class SpatialDropout2D(_SpatialDropout):
 
     rate: float = setting(_rate)
     data_format: Any = setting(dtypes.data_format, None)
-    seed: Any = setting(_seed, None)
+    seed: Any = setting(seed_or_none, None)
     name: str = setting(default=None)
     dtype: Any = setting(dtypes.policy, None, saved=False)
     rank = (4, "[B, H, W, C]")
@@ -243,7 +231,7 @@ class SpatialDropout3D(_SpatialDropout):
 
     rate: float = setting(_rate)
     data_format: Any = setting(dtypes.data_format, None)
-    seed: Any = setting(_seed, None)
+    seed: Any = setting(seed_or_none, None)
     name: str = setting(default=None)
     dtype: Any = setting(dtypes.policy, None, saved=False)
     rank = (5, "[B, H, W, D, C]")
@@ -258,8 +246,8 @@ class GaussianNoise(Layer):
         [[2.0]]
     """
 
-    stddev: float = setting(_at_least_zero)
-    seed: Any = setting(_seed, None)
+    stddev: float = setting(at_least_zero)
+    seed: Any = setting(seed_or_none, None)
     supports_masking = True
 
     def forward(self, params, state, x, ctx):
@@ -277,7 +265,7 @@ class GaussianDropout(Layer):
     """
 
     rate: float = setting(fraction)
-    seed: Any = setting(_seed, None)
+    seed: Any = setting(seed_or_none, None)
     supports_masking = True
 
     def forward(self, params, state, x, ctx):
@@ -300,7 +288,7 @@ class AlphaDropout(_Drops):
 
     rate: float = setting(fraction)
     noise_shape: Any = setting(_noise_shape, None)
-    seed: Any = setting(_seed, None)
+    seed: Any = setting(seed_or_none, None)
 
     def check_input(self, shape):
         self.noise(shape)
@@ -321,8 +309,8 @@ class ActivityRegularization(Layer):
         (2, 3)
     """
 
-    l1: float = setting(_at_least_zero, 0.0)
-    l2: float = setting(_at_least_zero, 0.0)
+    l1: float = setting(at_least_zero, 0.0)
+    l2: float = setting(at_least_zero, 0.0)
     supports_masking = True
 
     def check(self):
