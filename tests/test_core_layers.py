@@ -209,8 +209,8 @@ def test_masks_are_keras(keras):
                 np.testing.assert_array_equal(mine, other)
     assert make("Dot", 1).compute_mask([a, b], [m, n]) is None
     assert make("Embedding", 5, 2, mask_zero=True).compute_mask(jnp.array([[0, 2]]), None).tolist() == [[False, True]]
-    assert make("Embedding", 5, 2).compute_mask(jnp.array([[0, 2]]), None) is None
-    assert make("Masking", 1.0).compute_mask(jnp.array([[[1.0, 1.0], [1.0, 0.0]]]), None).tolist() == [[False, True]]
+    assert make("Embedding", 5, 2).compute_mask(jnp.array([[0, 2]])) is None
+    assert make("Masking", 1.0).compute_mask(jnp.array([[[1.0, 1.0], [1.0, 0.0]]])).tolist() == [[False, True]]
     assert make("Dropout", 0.5).compute_mask(a, m) is m and make("Flatten").compute_mask(a, m) is None
 
 
@@ -552,3 +552,11 @@ def test_embedding_starts_from_a_given_table():
     layer = make("Embedding", 3, 2, initial_table=[table])
     np.testing.assert_array_equal(layer(jnp.array([2])), table[2:])
     assert "initial_table" not in layer.get_config()
+
+
+def test_a_channel_axis_may_be_a_list_of_one():
+    assert make("BatchNormalization", [3]).axis == 3 and make("GroupNormalization", 2, [-1]).axis == -1
+    with pytest.raises(
+        TypeError, match=r"BatchNormalization\(axis=\[1, 2\]\): expected one axis, an int, got \[1, 2\]."
+    ):
+        make("BatchNormalization", [1, 2])

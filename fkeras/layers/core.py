@@ -309,7 +309,7 @@ class Masking(Layer):
     def forward(self, params, state, x, ctx):
         return jnp.where(unmasked_steps(x, self.mask_value)[..., None], x, jnp.zeros((), x.dtype)), state
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, x, mask=None):
         return unmasked_steps(x, self.mask_value)
 
 

@@ -76,7 +76,7 @@ class Embedding(Layer):
     def forward(self, params, state, x, ctx):
         return embed(x, params["embeddings"]), state
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, x, mask=None):
         return x != 0 if self.mask_zero else None
 
     def compute_output_spec(self, x):

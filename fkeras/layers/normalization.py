@@ -216,6 +216,13 @@ def _axis_list(value):
     return [int(a) for a in value] if isinstance(value, (list, tuple)) else int(value)
 
 
+def _one_axis(value):
+    value = value[0] if isinstance(value, (list, tuple)) and len(value) == 1 else value  # as Keras 2 keeps it
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"expected one axis, an int, got {value!r}.")
+    return int(value)
+
+
 class _Normalizes(Layer):
     """A layer whose weights lie along `axis`; weights stay float32 where others would be cast."""
 
@@ -288,7 +295,7 @@ class BatchNormalization(_Normalizes):
         Ioffe & Szegedy, 2015, arXiv:1502.03167, algorithms 1-2; Ioffe, 2017, arXiv:1702.03275 (renorm).
     """
 
-    axis: int = setting(int, -1)
+    axis: int = setting(_one_axis, -1)
     momentum: float = setting(float, 0.99)
     epsilon: float = setting(float, 1e-3)
     center: bool = True
@@ -478,7 +485,7 @@ class GroupNormalization(_Normalizes):
     """
 
     groups: int = setting(int, 32)
-    axis: int = setting(int, -1)
+    axis: int = setting(_one_axis, -1)
     epsilon: float = setting(float, 1e-3)
     center: bool = True
     scale: bool = True
