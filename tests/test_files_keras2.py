@@ -184,7 +184,7 @@ def test_graphs_of_keras_2_come_back(old, tmp_path):
 def test_tf_keras_opens_our_graphs(old, tmp_path):
     for make in (chain, two_in_two_out, shared):
         ours = filled(make)
-        ours.compile(optim.SGD(0.1, momentum=0.9), "mse", ["mae"])
+        ours.compile(optim.SGD(0.1, momentum=0.9), "mse", [["mae"]] * len(ours.output_names))
         ours.save(tmp_path / "m.h5")
         theirs = old.models.load_model(tmp_path / "m.h5")
         assert_close(outputs(ours, inputs(ours)), outputs_of(theirs, inputs(ours)))
