@@ -499,3 +499,29 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     (tmp_path / "mine" / "thesis.txt").write_text("")
     with pytest.raises(FileExistsError, match="not a SavedModel"), folder.replacing_folder(tmp_path / "mine"):
         pass
+
+
+def test_mutated_folders_load_or_are_refused_by_name(tmp_path):
+    """Every file of an export, `saved_model.pb` too, with bits flipped, cut off or overwritten."""
+    model = fkeras.Sequential([fkeras.layers.Dense(3, input_shape=(4,)), fkeras.layers.Dense(1)])
+    folder = tmp_path / "export"
+    fkeras.experimental.export_saved_model(model, folder)
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.stat().st_size]
+    assert any(path.name == "saved_model.pb" for path in files)
+    rng = random.Random(0)
+    for path in files * 15:
+        whole = path.read_bytes()
+        broken, at = bytearray(whole), rng.randrange(len(whole))
+        kind = rng.randrange(3)
+        if kind == 0:
+            broken[at] ^= 1 << rng.randrange(8)
+        elif kind == 1:
+            del broken[at:]
+        else:
+            broken[at : at + 30] = rng.randbytes(rng.randrange(30))
+        path.write_bytes(broken)
+        try:
+            fkeras.experimental.load_from_saved_model(folder)
+        except (ValueError, OSError) as err:
+            assert str(folder) in str(err)
+        path.write_bytes(whole)
