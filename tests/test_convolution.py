@@ -108,17 +108,6 @@ def test_both_formulations_agree_along_one_and_three_axes():
     assert_same(*by_both(cases))
 
 
-def test_windows_copied_out_in_chunks_give_the_same_gradient(monkeypatch):
-    case = (lambda x, k: conv(x, k), drawn(6, 5, 4, 2), drawn(3, 2, 2, 3, seed=1))
-    monkeypatch.setattr(kernels, "_WHOLE", 100)
-    monkeypatch.setattr(
-        kernels, "_CHUNK", 1200
-    )  # a row's windows take 9 * 12 * 4 * 2 bytes: one row at a time, or more
-    in_chunks, whole = by_both([case])
-    assert "scan" in str(jax.make_jaxpr(jax.grad(lambda k: conv(case[1], k).sum()))(case[2]))
-    assert_same(in_chunks, whole)
-
-
 @pytest.mark.parametrize("padding", ["valid", "same"])
 def test_both_formulations_of_pooling_agree_also_in_ties(padding):
     ties = jnp.round(drawn(2, 7, 6, 3)).clip(0)  # mostly zeros, as behind a ReLU

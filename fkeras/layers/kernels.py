@@ -198,28 +198,48 @@ def _conv(x, kernel, windows):
 
 
 def _conv_fwd(x, kernel, windows):
+    x = _computed_once(x)
     return _forward(x, kernel, windows), (x, kernel)
 
 
 def _conv_bwd(windows, saved, g):
-    x, kernel = saved
+    (x, kernel), g = saved, _computed_once(g)
     return _input_gradient(g, kernel, windows, x.shape[1:-1]), _kernel_gradient(x, g, kernel, windows)
 
 
 _conv.defvjp(_conv_fwd, _conv_bwd)
 
 
+def _computed_once(x):
+    """Returns `x`, divided by 1: what XLA holds to be costly it does not compute anew in each operation that reads it.
+
+    Else the chain of operations before a convolution runs again in every transpose of its result, cell by cell in the
+    order of the transpose. (An optimization barrier is gone before XLA fuses operations.)
+    """
+    return x / lax.optimization_barrier(jnp.ones((), x.dtype))
+
+
+_FEW_PRODUCTS = 64  # of a window's cells and channels: with so few, copying the windows out is the smaller work
+
+
 def _forward(x, kernel, windows):
-    one_channel = kernel.shape[-2] == 1 and max(windows.spread) == 1
-    return (_tap_conv if one_channel else _lax_conv)(x, kernel, windows)
+    w, (*window, c, f) = windows, kernel.shape
+    if max(w.spread) == 1 and c == 1:
+        return _tap_conv(x, kernel, w)
+    if max(w.spread) == w.groups == 1 and c <= 4 and c * math.prod(window) <= _FEW_PRODUCTS:
+        slices = list(tap_slices(pad(x, w.pads), window, w.strides, w.dilation))
+        return jnp.concatenate(slices, -1) @ kernel.reshape(-1, f)
+    return _lax_conv(x, kernel, w)
 
 
-def _lax_conv(x, kernel, windows):
+def _lax_conv(x, kernel, windows, dtype=None):
     n = x.ndim - 2
     last, space = n + 1, range(1, n + 1)
     numbers = lax.ConvDimensionNumbers((0, last, *space), (last, n, *range(n)), (0, last, *space))
     w = windows
-    return lax.conv_general_dilated(x, kernel, w.strides, w.pads, w.spread, w.dilation, numbers, w.groups)
+    return lax.conv_general_dilated(
+        x, kernel, w.strides, w.pads, w.spread, w.dilation, numbers, w.groups, preferred_element_type=dtype
+    )
 
 
 def _tap_conv(x, kernel, windows):
@@ -248,12 +268,12 @@ def _input_gradient(g, kernel, windows, sizes):
     return _forward(g, flipped, Windows(w.spread, tuple(pads), w.dilation, w.strides, w.groups))
 
 
-_WHOLE, _CHUNK = 16e6, 2e6  # bytes: windows beyond the first are copied out in chunks of rows of the second
-
-
 def _kernel_gradient(x, g, kernel, windows):
-    """The gradient with respect to the kernel: windows of `x` times `g`, summed over rows and places."""
-    w = windows
+    """The gradient with respect to the kernel: windows of `x` times `g`, summed over rows and places.
+
+    That is a convolution too, with channels for rows: the input [C, *space, B] meets `g` [*counts, B, F] as its kernel.
+    """
+    w, n = windows, x.ndim - 2
     size = kernel.shape[:-2]
     a, b, strides, pads = x, g, w.strides, w.pads
     if max(w.spread) > 1:  # the same sum, seen from the input: windows of `g` times `x`
@@ -262,28 +282,19 @@ def _kernel_gradient(x, g, kernel, windows):
     need = ((k - 1) * d + (o - 1) * s + 1 for k, d, s, o in zip(size, w.dilation, strides, b.shape[1:-1], strict=True))
     pads = tuple((lo, m - lo - have) for (lo, _), m, have in zip(pads, need, a.shape[1:-1], strict=True))
 
-    def product(a, b):  # -> [taps, G, A, B] in float32
-        slices = tap_slices(pad(a, pads), size, strides, w.dilation)
-        b = b.reshape(-1, b.shape[-1])
-        if w.groups == 1:
-            a = jnp.concatenate(list(slices), -1).reshape(b.shape[0], -1)
-            return jnp.matmul(a.T, b, preferred_element_type=jnp.float32).reshape(math.prod(size), 1, -1, b.shape[-1])
-        a = jnp.stack(list(slices), -2).reshape(b.shape[0], math.prod(size), w.groups, -1)
-        b = b.reshape(b.shape[0], w.groups, -1)
-        return jnp.einsum("mtga,mgb->tgab", a, b, preferred_element_type=jnp.float32)
+    def product(a, b):  # [B, *space, A], [B, *counts, F] -> [A, *size, F]
+        # XLA would undo the transposes, and has a fast convolution for this order of axes only.
+        a, b = lax.optimization_barrier((jnp.swapaxes(a, 0, -1), jnp.moveaxis(b, 0, -2)))
+        return _lax_conv(a, b, Windows(w.dilation, pads, strides, (1,) * n), jnp.promote_types(a.dtype, jnp.float32))
 
-    rows = x.shape[0]
-    each = math.prod(b.shape[1:-1]) * math.prod(size) * a.shape[-1] * a.dtype.itemsize
-    if rows * each <= _WHOLE or rows == 1:
-        total = product(a, b)
+    if w.groups == 1:
+        total = product(a, b)[..., None, :]
     else:
-        chunk = max(c for c in range(1, rows + 1) if rows % c == 0 and (c == 1 or c * each <= _CHUNK))
-        split = [v.reshape(rows // chunk, chunk, *v.shape[1:]) for v in (a, b)]
-        first, rest = ([v[0] for v in split], [v[1:] for v in split])
-        total = lax.scan(lambda acc, ab: (acc + product(*ab), None), product(*first), rest)[0]
+        a, b = (jnp.moveaxis(v.reshape(*v.shape[:-1], w.groups, -1), -2, 0) for v in (a, b))
+        total = jnp.moveaxis(lax.map(lambda ab: product(*ab), (a, b)), 0, -2)
     if max(w.spread) > 1:
-        total = jnp.flip(total, 0).swapaxes(-1, -2)
-    return jnp.moveaxis(total, 1, 2).reshape(kernel.shape).astype(kernel.dtype)  # [T, G, C/G, F/G] -> [*k, C/G, F]
+        total = jnp.flip(total, range(1, n + 1)).swapaxes(0, -1)
+    return jnp.moveaxis(total, 0, -3).reshape(kernel.shape).astype(kernel.dtype)  # [C/G, *k, G, F/G] -> [*k, C/G, F]
 
 
 def pad(x, pads, value=0):

@@ -4,11 +4,11 @@ Statistics and the arithmetic around them are float32 for half-precision inputs,
 the layer's compute dtype.
 """
 
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from fkeras import constraints, initializers, regularizers
 from fkeras.layers.base import Layer, Spec, Weight, layers
@@ -47,22 +47,26 @@ def batch_moments(x, axes, real=None, sum_devices=lambda value: value):
     first = x[tuple(slice(0, 1) if a in axes else slice(None) for a in range(x.ndim))]
     shift = jax.lax.stop_gradient(jnp.where(jnp.isfinite(first), first, 0))
     d = x - shift
-    if real is None:
-        count = jnp.asarray(np.prod([x.shape[a] for a in axes]), x.dtype)
-    else:
-        real = jnp.broadcast_to(real, x.shape)
-        d = jnp.where(real, d, 0)
-        count = jnp.sum(real, axes, x.dtype, keepdims=True)
+    # First over the axes that `real` says nothing of, for each row alone: the mask then meets a small array only.
+    inner = tuple(a for a in axes if a > 0 and (real is None or real.shape[a] == 1))
+    outer = tuple(a for a in axes if a not in inner)
+
+    def total(value):
+        value = jnp.sum(value, inner, keepdims=True)
+        return jnp.sum(value if real is None else jnp.where(real, value, 0), outer, keepdims=True)
+
+    count = jnp.ones((), x.dtype) if real is None else jnp.sum(real, axes, x.dtype, keepdims=True)
+    count = count * math.prod(x.shape[a] // (1 if real is None else real.shape[a]) for a in axes)
     some = jnp.maximum(count, 1)
-    offset = jnp.sum(d, axes, keepdims=True) / some
-    variance = jnp.maximum(jnp.sum(d * d, axes, keepdims=True) / some - offset * offset, 0)
+    offset = total(d) / some
+    variance = jnp.maximum(total(d * d) / some - offset * offset, 0)
     own = shift + offset
-    total, weighted = sum_devices((count, count * own))
-    if total is count:  # one device
+    everywhere, weighted = sum_devices((count, count * own))
+    if everywhere is count:  # one device
         return shift, offset, variance
-    mean = weighted / jnp.maximum(total, 1)
+    mean = weighted / jnp.maximum(everywhere, 1)
     spread = sum_devices(count * (variance + (own - mean) ** 2))
-    return mean, jnp.zeros_like(mean), spread / jnp.maximum(total, 1)  # to the last bit the same on all devices
+    return mean, jnp.zeros_like(mean), spread / jnp.maximum(everywhere, 1)  # to the last bit the same on all devices
 
 
 def scale_and_shift(d, offset, variance, gamma=None, beta=None, epsilon=1e-3):
