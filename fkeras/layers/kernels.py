@@ -177,10 +177,10 @@ def convolve(x, kernel, windows):
         return y.reshape(*x.shape[:-1], -1)
     if kernel.shape[-2] == max(w.spread) == 1 < w.groups:
         return _tap_conv(x, kernel, windows)
-    return _conv(*_varying_alike(x, kernel), windows)
+    return _conv(*varying_alike(x, kernel), windows)
 
 
-def _varying_alike(*arrays):
+def varying_alike(*arrays):
     """Under `jax.shard_map`, marks what is the same on all devices as varying like the rest.
 
     JAX does so by itself in front of its own operations, but not in front of one with a derivative of its own.

@@ -5,16 +5,8 @@ time: those of this file, one of your own derived from `RNNCell` (pure: `declare
 (`build`, `call(inputs, states)`), or a stack of them. Inside, time is the first axis and `lax.scan` walks along it.
 
 What of a step does not depend on the states (input times kernel plus bias) is computed for all steps at once before the
-scan on GPU and TPU, where every operation inside is a launch. On the CPU it stays inside: milliseconds for values and
-gradients in `lax.fori_loop` on one core, LSTM, shapes B, T, C, U (JAX 0.10, float32):
-
-    32,  80,  64,  64    inside  10.2   before  10.9   before, and a derivative of its own   9.7
-    128, 28,  28, 128            29.0           36.1                                        35.5
-    32, 200,   1,  32             8.4            9.9                                         8.7
-    64,  40, 256, 256           120.8          114.5                                       109.3
-
-(A derivative of its own, with one matrix product for the recurrent kernel's gradient after the backward scan, is not
-used: it gains 10% at best and would forbid forward-mode derivatives.)
+scan: on GPU and TPU, where every operation inside is a launch, and for the cells whose derivative over time is our own
+on the CPU (`recurrence.py`). For others it stays inside there, which JAX's own derivative of the scan makes faster.
 """
 
 import inspect
@@ -25,7 +17,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from fkeras import rng
-from fkeras.layers import custom
+from fkeras.layers import custom, kernels
 from fkeras.layers.base import Layer, Weight, layers
 from fkeras.layers.cells import (
     GRUCell,
@@ -40,6 +32,7 @@ from fkeras.layers.cells import (
     first_shape,
     sizes_of,
 )
+from fkeras.layers.recurrence import scan_product
 from fkeras.settings import Configured, deserialize, setting, snake_case
 
 # ------------------------------------------------------------------------------------------ over time
@@ -261,6 +254,8 @@ def scan_cell(cell, params, state, x, states, mask, ctx, *, all_outputs, **optio
         steps = jnp.arange(x.shape[0])
         return scan_time(step, (x, steps), states, mask, extra=state, all_outputs=all_outputs, **options)
     noise = cell.draw_noise(x.shape[1:], ctx)
+    if ctx.training and kernels.chosen() == "cpu" and (found := _recurrence(cell, params, noise)):
+        return *_scan_apart(*found, cell.project(params, x, noise), states, mask, all_outputs, **options), state
     ahead = cell.projects_ahead()
     if ahead:
         x = cell.project(params, x, noise)
@@ -269,6 +264,23 @@ def scan_cell(cell, params, state, x, states, mask, ctx, *, all_outputs, **optio
         return *cell.step(params, x_t if ahead else cell.project(params, x_t, noise), states, noise), extra
 
     return scan_time(step, x, states, mask, extra=state, all_outputs=all_outputs, **options)
+
+
+def _recurrence(cell, params, noise):
+    """Returns the step taken apart, or None; a class that writes a step of its own has to take it apart itself."""
+    owners = [next(c for c in type(cell).__mro__ if name in vars(c)) for name in ("step", "recurrence")]
+    return cell.recurrence(params, noise) if owners[0] is owners[1] else None
+
+
+def _scan_apart(kernel, bias, step, x, states, mask, all_outputs, reverse, unroll, zero_masked):
+    if reverse:
+        x, mask = jax.tree.map(lambda a: jnp.flip(a, 0), (x, mask))
+    outputs, states = scan_product(step, x, states, kernel, bias, mask, all_outputs=all_outputs, unroll=unroll)
+    last = states[0]
+    if zero_masked and mask is not None:
+        last = jnp.where(mask[-1][:, None], last, 0)
+        outputs = jnp.where(mask[..., None], outputs, 0) if all_outputs else None
+    return outputs, last, states
 
 
 # --------------------------------------------------------------------------------------------- layers
