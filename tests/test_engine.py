@@ -156,3 +156,9 @@ def test_data_that_fits_stay_on_the_device_and_train_alike(monkeypatch):
         runs.append((history, model.predict(x, verbose=0)))
     np.testing.assert_allclose(runs[1][0], runs[0][0], rtol=1e-6)
     np.testing.assert_allclose(runs[1][1], runs[0][1], rtol=1e-6)
+
+
+def test_a_version_of_xla_without_our_option_compiles_all_the_same(monkeypatch):
+    monkeypatch.setattr("fkeras.programs._YNNPACK", "xla_cpu_there_is_no_such_option")
+    model = fkeras.Sequential([fkeras.layers.Input((2,)), fkeras.layers.Dense(1)])
+    assert model.predict(np.ones((3, 2)), verbose=0).shape == (3, 1)

@@ -395,6 +395,44 @@ def test_unrolled_and_projected_before_the_scan_compute_the_same(kind, key):
     _close(make(2).apply(params, {}, x)[0], want[:, -1], 1e-6)
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        functools.partial(LSTM, 3, return_sequences=True, return_state=True),
+        functools.partial(LSTM, 3, activation="relu", go_backwards=True),
+        functools.partial(GRU, 3, zero_output_for_mask=True),
+        functools.partial(GRU, 3, reset_after=False, use_bias=False),
+        functools.partial(SimpleRNN, 3, return_sequences=True, zero_output_for_mask=True, unroll=True),
+    ],
+)
+def test_the_derivative_over_time_of_our_own_is_the_one_jax_finds(make, key):
+    x, layer = _normal(4, 5, 2), make()
+    params, _ = layer.init(key, x.shape)
+    mask = jnp.asarray([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [0, 1, 1, 0, 1], [0, 0, 0, 0, 0]], bool)
+
+    def loss(params, x, mask):
+        out = layer.apply(params, {}, x, training=True, mask=mask)[0]
+        return sum(jnp.sum(jnp.sin(a + 0.3 * k)) for k, a in enumerate(jax.tree.leaves(out)))
+
+    def both(name):
+        with kernels.formulation(name):
+            return jax.jit(lambda: [jax.value_and_grad(loss, (0, 1))(params, x, m) for m in (None, mask)])()
+
+    jax.tree.map(lambda a, b: _close(a, b, 1e-5), both("cpu"), both("lax"))
+
+
+def test_a_cell_with_a_step_of_its_own_is_not_taken_apart(key):
+    class Halved(LSTMCell):
+        def step(self, params, x, states, noise):
+            h, states = super().step(params, x, states, noise)
+            return h / 2, states
+
+    x, layer, whole = _normal(2, 3, 2), RNN(Halved(3)), RNN(LSTMCell(3))
+    params, _ = layer.init(key, x.shape)
+    got, want = (m.apply(params, {}, x, training=True)[0] for m in (layer, whole))
+    _close(got, want / 2, 1e-6)
+
+
 class _Doubled(RNNCell):
     """A pure cell whose output is not its state."""
 

@@ -1,17 +1,21 @@
 """Convolutions and an LSTM for XLA's CPU backend, written out plainly: the quickest formulations known.
 
 XLA runs a convolution quickly on the CPU, also inside loops, if it is batch first and channels last, so gradients are
-spelled out in that form: the input's as a convolution of the spread-out gradient, the kernel's as one product of
-windows and gradient.
+spelled out in that form, and if it is not handed to YNNPACK (`OPTIONS`).
 """
 
 import itertools
-import math
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+_YNNPACK = "xla_cpu_experimental_ynn_fusion_type"
+OPTIONS = {
+    "train": {_YNNPACK: "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"},
+    "predict": {_YNNPACK: ""},
+}
 
 
 def same(sizes, window, stride):
@@ -47,19 +51,14 @@ def _for_input(g, kernel, stride, pads, sizes):
 
 
 def _for_kernel(x, g, window, stride, pads):
-    def product(x, g):
-        windows = jnp.concatenate(list(_taps(x, window, stride, pads)), -1)
-        return windows.reshape(-1, windows.shape[-1]).T @ g.reshape(-1, g.shape[-1])
-
-    each = math.prod(g.shape[1:-1]) * math.prod(window) * x.shape[-1] * 4  # bytes of a row's windows
-    if len(x) * each > 16e6:  # chunks of rows that stay in the cache
-        chunk = max(c for c in range(1, len(x) + 1) if len(x) % c == 0 and (c == 1 or c * each <= 2e6))
-        split = [a.reshape(-1, chunk, *a.shape[1:]) for a in (x, g)]
-        start = jnp.zeros((math.prod(window) * x.shape[-1], g.shape[-1]))
-        total = lax.scan(lambda acc, ab: (acc + product(*ab), None), start, split)[0]
-    else:
-        total = product(x, g)
-    return total.reshape(*window, x.shape[-1], g.shape[-1])
+    n = len(window)
+    need = [k + (o - 1) * stride for k, o in zip(window, g.shape[1:-1], strict=True)]
+    pads = [(lo, m - lo - have) for (lo, _), m, have in zip(pads, need, x.shape[1:-1], strict=True)]
+    # Channels for rows: [C, *space, B] meets [*counts, B, F]. XLA would undo the transposes.
+    x, g = lax.optimization_barrier((jnp.swapaxes(x, 0, -1), jnp.moveaxis(g, 0, -2)))
+    form = ("NHC", "HIO", "NHC") if n == 1 else ("NHWC", "HWIO", "NHWC")
+    out = lax.conv_general_dilated(x, g, (1,) * n, pads, None, (stride,) * n, dimension_numbers=form)
+    return jnp.moveaxis(out, 0, -2)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import workloads as w
-from benchmarks.peers.jax_kernels import conv, conv_transpose, lstm, max_pool, same
+from benchmarks.peers.jax_kernels import OPTIONS, conv, conv_transpose, lstm, max_pool, same
 
 
 class Peer:
@@ -20,8 +20,10 @@ class Peer:
         params, running = jax.jit(init)(self.key)
         zeros = jax.jit(lambda p: jax.tree.map(jnp.zeros_like, (p, p)))(params)
         self.state = (jnp.int32(0), params, *zeros, running)
-        self.epoch = jax.jit(_epoch_of(forward, work), donate_argnums=0)
-        self.forward = jax.jit(lambda params, running, x: forward(params, running, x, None)[0])
+        self.epoch = jax.jit(_epoch_of(forward, work), donate_argnums=0, compiler_options=OPTIONS["train"])
+        self.forward = jax.jit(
+            lambda params, running, x: forward(params, running, x, None)[0], compiler_options=OPTIONS["predict"]
+        )
 
     def parameters(self):
         return sum(p.size for p in jax.tree.leaves(self.state[1]))

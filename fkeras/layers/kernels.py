@@ -198,25 +198,15 @@ def _conv(x, kernel, windows):
 
 
 def _conv_fwd(x, kernel, windows):
-    x = _computed_once(x)
     return _forward(x, kernel, windows), (x, kernel)
 
 
 def _conv_bwd(windows, saved, g):
-    (x, kernel), g = saved, _computed_once(g)
+    x, kernel = saved
     return _input_gradient(g, kernel, windows, x.shape[1:-1]), _kernel_gradient(x, g, kernel, windows)
 
 
 _conv.defvjp(_conv_fwd, _conv_bwd)
-
-
-def _computed_once(x):
-    """Returns `x`, divided by 1: what XLA holds to be costly it does not compute anew in each operation that reads it.
-
-    Else the chain of operations before a convolution runs again in every transpose of its result, cell by cell in the
-    order of the transpose. (An optimization barrier is gone before XLA fuses operations.)
-    """
-    return x / lax.optimization_barrier(jnp.ones((), x.dtype))
 
 
 _FEW_PRODUCTS = 64  # of a window's cells and channels: with so few, copying the windows out is the smaller work
@@ -344,17 +334,21 @@ def _reduce_window(x, start, combine, window, strides, pads):
     return lax.reduce_window(x, start, combine, (1, *window, 1), (1, *strides, 1), ((0, 0), *pads, (0, 0)))
 
 
+@jax.custom_jvp
 def _first_max(a, b):
-    # A select and not a maximum, whose gradient would be shared among equal cells (and zeros behind a ReLU often are).
-    return jnp.where((a >= b) | (a != a), a, b)  # a NaN anywhere stays
+    return lax.max(a, b)
+
+
+@_first_max.defjvp
+def _(values, slopes):  # all to the first of equals, where `lax.max` shares it (and zeros behind a ReLU often are)
+    return lax.max(*values), jnp.where(values[0] >= values[1], *slopes)
 
 
 def _combine(x, combine, window, strides):
     if tuple(window) == tuple(strides) and math.prod(window) <= _FEW:
-        parts = [_split_axes(x, window)]  # every cell is in one window, and the gradient of a split is a concatenation
-        for i, k in zip(_inner_axes(window), window, strict=True):
-            parts = [p for whole in parts for p in lax.split(whole, [1] * k, i)]
-        return functools.reduce(combine, [p.squeeze(_inner_axes(window)) for p in parts])
+        x, all_ = _split_axes(x, window), slice(None)  # every cell is in one window
+        taps = itertools.product(*map(range, window))
+        return functools.reduce(combine, [x[(all_, *itertools.chain(*((all_, t) for t in tap)))] for tap in taps])
     for i in reversed(range(x.ndim - 2)):  # the last axis first: then the first of equals is the first in memory order
         k, s, axis = window[i], strides[i], i + 1
         count = (x.shape[axis] - k) // s + 1

@@ -358,7 +358,7 @@ class BatchNormalization(_Normalizes):
                 state = self._follow(state, moving_mean=mean, moving_variance=variance)
         else:
             shift, offset, variance = along(state["moving_mean"]), 0, along(state["moving_variance"])
-        y = scale_and_shift(x - shift, jnp.asarray(offset, x.dtype), variance, gamma, beta, self.epsilon)
+        y = scale_and_shift(x, jnp.asarray(shift + offset, x.dtype), variance, gamma, beta, self.epsilon)
         return self.narrow(y), state
 
     def _real(self, x, ctx):
