@@ -6,24 +6,23 @@ convolution fast only with batch first and channels last, and inside a loop (whe
 other layout into that one, so that the gradients JAX derives are 20 to 50 times slower there; and it has no fast
 gradient of `reduce_window`. So on the CPU
 
-- a convolution's gradients are spelled out: with respect to the input as one more convolution with batch first and
-  channels last, with respect to the kernel as one matrix product of the input's windows with the output's gradient;
-- a kernel of one input channel a group (first layers on gray images, depthwise) is a sum over its taps, and a kernel
-  of size 1 is a matrix product;
+- a convolution's gradients are spelled out as two more convolutions with batch first and channels last; in the one
+  with respect to the kernel, the input's channels take the place of the batch;
+- a kernel of one input channel a group (first layers on gray images, depthwise) is a sum over its taps; one of size 1,
+  and a small one of up to four input channels (first layers on colour images), is a matrix product;
 - maxima and sums run over slices: of the split axes where windows do not overlap, else axis by axis.
 
-Measured in one run on two busy CPU cores (JAX 0.10, float32, batch 64 but where noted), milliseconds an iteration for
-values and both gradients inside `lax.fori_loop`, JAX's own derivatives and then these:
+Convolutions are only as fast as XLA's own library makes them: `fkeras.programs` keeps them out of YNNPACK, where XLA
+puts them by default. Milliseconds an iteration inside `lax.fori_loop`, two CPU cores, JAX 0.10, float32, batch 64: the
+values, the gradient for the input, that for the kernel as windows times gradient, and as a convolution:
 
-    28x28x1 -> 32 filters of 3x3         28    10      200 steps x 64 -> 64 of 5, batch 32       265    15
-    13x13x32 -> 64 of 3x3               271    18      depthwise 3x3, 16x16x64, batch 16         450     6
-    32x32x16 -> 16 of 3x3, "same"       700    26      transposed 3x3, stride 2, 7x7x32 -> 16     27     2
-    8x8x64 -> 64 of 3x3, "same"         644    19      maxima of 2x2, 26x26x32                    30     3
+    13x13x32 -> 64 filters of 3x3   1.65   2.2   3.7   2.1      8x8x64 -> 64, "same"             1.7   1.8   3.3   1.9
+    32x32x16 -> 16, "same"          3.1    3.0   6.1   4.2      200 steps x 64 -> 128 of 5       2.6   2.9   4.1   3.3
+    16x16x32 -> 32, "same"          1.7    1.7   3.9   2.8      28x28x1 -> 32 (taps; 1.2 else)   0.2   1.7   0.33  0.28
 
-Outside a loop convolutions take about the same time either way (0.7 to 1.8 times as fast). A small CNN (two of these
-convolutions, pools, Dense) makes 40 steps/s in a loop, 20 to 24 with convolutions as windows times kernel (im2col), and
-11 with JAX's own outside one. Im2col also keeps the windows, k * k times the input, in memory; here they exist only
-while the kernel's gradient is summed, beyond 16 MB in chunks of rows of 2 MB, which is faster too (14, not 30 ms).
+Left to YNNPACK the first took 4.65 instead of 1.65. Tried without gain: barriers that keep a chain of operations from
+being computed again in each transpose of its result (XLA drops them before it fuses), dividing by one to the same end
+(ResNet + 8%, CNN - 13%), a choice of the maximum by a stored index.
 """
 
 import contextlib
