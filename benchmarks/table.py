@@ -95,7 +95,7 @@ def draw(results, path):
         axis.set(yscale="log", title=f"{title}, fkeras = 1 ({'more' if more else 'less'} is better)")
         axis.set_xticks(range(len(works)), works)
         axis.axhline(1, color="black", linewidth=0.6)
-    axes[0].legend(ncols=len(peers), fontsize="small")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(peers))
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
 
