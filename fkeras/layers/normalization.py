@@ -32,13 +32,11 @@ def batch_moments(x, axes, real=None, sum_devices=lambda value: value):
         sum_devices: Function (tree) -> tree that sums over devices.
 
     Returns:
-        (shift, offset, variance), each with `axes` of size 1; the mean is shift + offset. Variance divides by the
-        count. Where nothing counts, offset and variance are 0.
+        (mean, variance), each with `axes` of size 1. Variance divides by the count. Where nothing counts, it is 0.
 
     Example:
-        >>> shift, offset, variance = batch_moments(jnp.array([[1.0], [3.0]]), (0,))
-        >>> (shift + offset).item(), variance.item()
-        (2.0, 1.0)
+        >>> [moment.item() for moment in batch_moments(jnp.array([[1.0], [3.0]]), (0,))]
+        [2.0, 1.0]
 
     Reference:
         Chan, Golub & LeVeque, "Algorithms for Computing the Sample Variance", 1983: shifted data (eq. 1.6) within a
@@ -63,22 +61,22 @@ def batch_moments(x, axes, real=None, sum_devices=lambda value: value):
     own = shift + offset
     everywhere, weighted = sum_devices((count, count * own))
     if everywhere is count:  # one device
-        return shift, offset, variance
+        return own, variance
     mean = weighted / jnp.maximum(everywhere, 1)
     spread = sum_devices(count * (variance + (own - mean) ** 2))
-    return mean, jnp.zeros_like(mean), spread / jnp.maximum(everywhere, 1)  # to the last bit the same on all devices
+    return mean, spread / jnp.maximum(everywhere, 1)  # to the last bit the same on all devices
 
 
-def scale_and_shift(d, offset, variance, gamma=None, beta=None, epsilon=1e-3):
-    """Normalizes `d` of mean `offset`: y = gamma * (d - offset) / sqrt(variance + epsilon) + beta.
+def scale_and_shift(x, mean, variance, gamma=None, beta=None, epsilon=1e-3):
+    """Normalizes `x`: y = gamma * (x - mean) / sqrt(variance + epsilon) + beta.
 
-    All arrays broadcast to `d`; `gamma` and `beta` may be None.
+    All arrays broadcast to `x`; `gamma` and `beta` may be None.
     """
     factor = jax.lax.rsqrt(variance + epsilon)
     if gamma is not None:
         factor = factor * gamma
-    rest = -offset * factor
-    return d * factor + (rest if beta is None else rest + beta)
+    rest = -mean * factor
+    return x * factor + (rest if beta is None else rest + beta)
 
 
 def layer_norm(x, gamma=None, beta=None, *, axis=-1, epsilon=1e-3):
@@ -350,15 +348,14 @@ class BatchNormalization(_Normalizes):
 
         gamma, beta = along(params.get("gamma")), along(params.get("beta"))
         if ctx.training and self.trainable:
-            shift, offset, variance = batch_moments(x, axes, self._real(x, ctx), ctx.sum_devices)
-            mean = shift + offset
+            mean, variance = batch_moments(x, axes, self._real(x, ctx), ctx.sum_devices)
             if self.renorm:
                 gamma, beta, state = self._renormalize(gamma, beta, state, mean, variance, along)
             else:
                 state = self._follow(state, moving_mean=mean, moving_variance=variance)
         else:
-            shift, offset, variance = along(state["moving_mean"]), 0, along(state["moving_variance"])
-        y = scale_and_shift(x, jnp.asarray(shift + offset, x.dtype), variance, gamma, beta, self.epsilon)
+            mean, variance = along(state["moving_mean"]), along(state["moving_variance"])
+        y = scale_and_shift(x, mean, variance, gamma, beta, self.epsilon)
         return self.narrow(y), state
 
     def _real(self, x, ctx):
