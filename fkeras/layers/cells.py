@@ -463,7 +463,6 @@ class LSTMCell(LSTMSettings, Seed, _Dense):
     def recurrence(self, params, noise):
         if noise["state"] is not None:
             return None
-
         usual = self.activation is activations.tanh and self.recurrent_activation is activations.sigmoid
         return params["recurrent_kernel"], None, _Gates() if usual else Derived(self._behind)
 
@@ -521,7 +520,6 @@ class GRUCell(GRUSettings, ResetAfter, Seed, _Dense):
     def recurrence(self, params, noise):
         if noise["state"] is not None or not self.reset_after:
             return None
-
         return params["recurrent_kernel"], params["bias"][1] if self.use_bias else None, Derived(self._behind)
 
     def _behind(self, x, product, states):

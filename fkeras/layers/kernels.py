@@ -45,8 +45,9 @@ def formulation(name):
     """Within the `with`, what is traced uses the formulation for "cpu" or that for accelerators, "lax".
 
     Both compute the same numbers; a function that `jax.jit` has compiled keeps the one it was traced with. Forward-mode
-    derivatives (`jax.jvp`, `jax.jacfwd`) of whole convolutions on the CPU need "lax": the "cpu" one states its
-    reverse-mode derivative only (that derivative can itself be differentiated either way, as `jax.hessian` does).
+    derivatives (`jax.jvp`, `jax.jacfwd`) of whole convolutions, and of recurrent layers in training, need "lax" on the
+    CPU: the "cpu" one states its reverse-mode derivative only (which can itself be differentiated either way, as
+    `jax.hessian` does).
 
     Example:
         >>> with formulation("lax"):
