@@ -102,9 +102,12 @@ class _Observed:
         self.function, self.facts, self.log = function, facts, log
         self.compiled = {}
 
+    def ready(self, *args):
+        """Returns the compiled function for arguments like these, on which it was called before."""
+        return self.compiled[_about(args)]
+
     def __call__(self, *args):
-        leaves, structure = jax.tree.flatten(args)
-        about = structure, tuple((a.shape, a.dtype) if hasattr(a, "shape") else type(a) for a in leaves)
+        about = _about(args)
         if about in self.compiled:
             return self.compiled[about](*args)
         use_cache()
@@ -136,6 +139,12 @@ class _Observed:
         ]
         more = [f"and {len(changed) - 2} more"] if len(changed) > 3 else []
         return "; ".join([*facts, *changed[: 2 if more else 3], *more]) or "compiled again"
+
+
+def _about(args):
+    """Returns what a compiled function depends on: the structure, shapes and dtypes of its arguments."""
+    leaves, structure = jax.tree.flatten(args)
+    return structure, tuple((a.shape, a.dtype) if hasattr(a, "shape") else type(a) for a in leaves)
 
 
 def _shapes(arguments):

@@ -19,9 +19,11 @@ import numpy as np
 from fkeras import callbacks as callbacks_lib
 from fkeras import draws, optim, rng, tree
 from fkeras.data import feed, sources
+from fkeras.direct import Direct
 from fkeras.distribute import parallel, processes
 from fkeras.goals import looks_like_metrics, make_goals, resolve_losses, resolve_metrics, spread
 from fkeras.layers.base import Context
+from fkeras.layers.variables import revision
 from fkeras.once import jit_once
 from fkeras.pace import IN_FLIGHT, Pace, block_steps
 from fkeras.programs import CompileReport, Programs
@@ -40,6 +42,7 @@ class Trainer:
     _programs = None
     _last_trained = None, None  # the program of the last training step, and what `compile` had fixed then
     _lone_rows = 0  # predictions of a single row since the last one of several
+    _direct = None  # the `Direct` of the last single batches
     train_step = None  # a model of one's own may define train_step(ts, batch) -> (ts, logs), pure
     test_step = None  # and test_step(ts, batch) -> logs
 
@@ -274,6 +277,7 @@ class Trainer:
 
     def _train_state(self, program, metrics):
         params, state = self.gather()
+        self.__dict__["_direct"] = None  # it would hold on to arrays that are replaced now
         trained = program.optimized(params)
         if self.optimizer.state is None:
             self.optimizer.state = jit_once(self.optimizer.init)(trained)
@@ -522,14 +526,14 @@ class Trainer:
         Returns:
             NumPy array (a tree of them for several outputs), one row per input row.
         """
-        if self._lone_rows >= LONE_ROWS and verbose == 0 and callbacks is None and self._is_lone_row(x):
-            feed.check_values(self, [x])
-            _, run = self._program("predict", None)
-            return jax.tree.map(lambda a: np.array(a)[0], run(*self.gather(), x[None], _ONE_ROW, 1)[0])
+        one_row = verbose == 0 and callbacks is None and type(x) is np.ndarray and x.shape[:1] == (1,)
+        if one_row and (outputs := self._direct_outputs(x)) is not None:
+            return outputs
         source = feed.prediction_source(self, x, batch_size, steps)
         self._ready(source, "predict")
-        self._lone_rows = self._lone_rows + 1 if source.in_memory and source.rows == 1 else 0
-        if self._lone_rows >= LONE_ROWS:
+        lone_rows = self._lone_rows + 1 if source.in_memory and source.rows == 1 else 0
+        self.__dict__["_lone_rows"] = lone_rows
+        if lone_rows >= LONE_ROWS:
             source.batch_size = 1
         verbose = _verbosity(verbose)
         total = _steps(source, steps, "steps")
@@ -561,6 +565,8 @@ class Trainer:
         done += [_fetch(devices, *w) for w in waiting]
         if self._is_stateful():
             self.scatter(params, state)
+        if source.batch_size == 1 and lone_rows and devices is parallel.ONE_DEVICE:
+            self._keep_direct(source.columns.x)
         callbacks.on_predict_end()
         if not done:
             raise ValueError(f"{self.label}: predict got no batch: the data are empty or used up.")
@@ -577,16 +583,21 @@ class Trainer:
         ]
         return block_steps(max(sum(a[:1].nbytes for a in source.columns.x), sum(sizes)) * source.batch_size)
 
-    def _is_lone_row(self, x):
-        """True for one row like those before it, which the compiled program can take without further questions."""
-        return (
-            type(x) is np.ndarray
-            and x.shape == (1, *self.input_specs()[0].shape[1:])
-            and x.dtype in (np.float32, np.int32)
-            and len(self.input_names) == 1
-            and not self._is_stateful()
-            and self._devices() is parallel.ONE_DEVICE
-        )
+    def _direct_outputs(self, x):
+        """Returns the outputs for rows like those of earlier calls without further questions, or None."""
+        known = self._direct
+        if known is None or known.revision is not revision.now or self._devices() is not parallel.ONE_DEVICE:
+            return None
+        return known.of(x)
+
+    def _keep_direct(self, x):
+        """Remembers the program that predicted the inputs `x` as one batch, for `_direct_outputs`."""
+        _, run = self._program("predict", None)
+        if not hasattr(run, "ready") or self._input_tree(x) is not x[0] or self._is_stateful():
+            return
+        if self._direct is None or self._direct.revision is not revision.now:
+            self.__dict__["_direct"] = Direct(self)  # nothing changes by it
+        self._direct.keep(x[0], run)
 
     def _run_predict(self, params, state, block, n, devices):
         _, run = self._program("predict", None, devices=devices)
@@ -623,6 +634,8 @@ class Trainer:
 
     def predict_on_batch(self, x):
         """Computes the outputs for one batch as it is, as NumPy arrays."""
+        if type(x) is np.ndarray and x.ndim and (outputs := self._direct_outputs(x)) is not None:
+            return outputs
         source = feed.single_batch(self, x, None, None, None, targets=False)
         self._ready(source, "predict_on_batch")
         devices = self._devices()
@@ -631,6 +644,8 @@ class Trainer:
         out, state = self._run_predict(params, state, block, 1, devices)
         if self._is_stateful():
             self.scatter(params, state)
+        if devices is parallel.ONE_DEVICE:
+            self._keep_direct(source.columns.x)
         return _fetch(devices, out, block["rows"])
 
     def _single(self, source):
@@ -691,7 +706,6 @@ class Trainer:
         return all(_keeps_rows(g, y, s) for g, y, s in zip(goals, columns.y or [None] * len(goals), specs, strict=True))
 
 
-_ONE_ROW = np.ones((1, 1), bool)
 _PREDICTS = ("predict", "predict_on_batch")
 
 

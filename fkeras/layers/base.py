@@ -42,7 +42,7 @@ from fkeras.layers.shapes import (
     shown,
 )
 from fkeras.layers.symbol import Node, is_symbolic
-from fkeras.layers.variables import Cell, Variable
+from fkeras.layers.variables import Cell, Variable, revision
 from fkeras.settings import Configured, Registry, optional, setting, snake_case
 
 layers = Registry("layer", "keras.layers")
@@ -362,6 +362,7 @@ class Layer(Configured):
             cls.build = _recording(cls._build)
 
     def __setattr__(self, name, value):
+        revision.changed()
         if name == "trainable":
             object.__setattr__(self, name, bool(value))
             for child in self.children().values():

@@ -7,6 +7,21 @@ import numpy as np
 from fkeras import draws, initializers, rng
 
 
+class Revision:
+    """Says whether any array or layer changed: `now` is another object after each change."""
+
+    __slots__ = ("now",)
+
+    def __init__(self):
+        self.changed()
+
+    def changed(self):
+        self.now = object()
+
+
+revision = Revision()
+
+
 class Cell:
     """Where the arrays of one layer live between calls. Drawn when first needed."""
 
@@ -17,6 +32,7 @@ class Cell:
         self.seed = rng.next_seed() if declared else 0
         self._params = self._state = None
         self.frozen = set()  # names of weights that are not trained though the layer is
+        revision.changed()
 
     def arrays(self):
         """Returns fresh dicts (params, state) of the current arrays."""
@@ -33,6 +49,7 @@ class Cell:
     def store(self, params, state):
         self._params = {n: params[n] for n, w in self.declared.items() if w.trainable}
         self._state = {n: state[n] for n, w in self.declared.items() if not w.trainable}
+        revision.changed()
 
     def get(self, name):
         params, state = self.arrays()
@@ -41,6 +58,7 @@ class Cell:
     def put(self, name, array):
         self.arrays()
         (self._params if self.declared[name].trainable else self._state)[name] = array
+        revision.changed()
 
 
 def draw_once(initializer, key, name, shape, dtype):
@@ -91,6 +109,7 @@ class Variable:
     @trainable.setter
     def trainable(self, value):
         (self.layer._cell.frozen.discard if value else self.layer._cell.frozen.add)(self._name)
+        revision.changed()
 
     @property
     def regularizer(self):
