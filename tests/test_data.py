@@ -1,13 +1,15 @@
 """Sources of batches and what becomes of arguments on the way to them: without models where that is possible."""
 
 import h5py
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import fkeras
 from fkeras import layers
 from fkeras.data import feed
-from fkeras.data.sources import BatchSource, Columns, make_source
+from fkeras.data.sources import BatchSource, Columns, Rooms, make_source
 
 X = np.arange(22, dtype=np.float32).reshape(11, 2)
 Y = np.ones((11, 1), np.float32)
@@ -171,3 +173,34 @@ def test_validation_freq_and_names_of_metrics_are_checked_at_the_door():
         model().fit(X, Y, validation_data=(X, Y), validation_freq=0, verbose=0)
     with pytest.raises(ValueError, match=r"compile\(metrics=...\): no output is called 'c'"):
         two_outputs().compile("sgd", "mse", metrics={"c": "mae"})
+
+
+def test_memory_of_blocks_is_used_again_once_nobody_holds_it():
+    rooms = Rooms()
+
+    def address():
+        return rooms.empty((2, 3), np.dtype("float32")).ctypes.data
+
+    first = address()
+    assert first % 64 == 0 and address() == first
+    held = rooms.empty((2, 3), np.dtype("float32"))
+    view, other = held[:1].T, rooms.empty((6,), np.dtype("float32"))
+    assert held.ctypes.data == first and other.ctypes.data != first
+    del held
+    assert address() not in (first, other.ctypes.data)
+    del view
+    assert address() == first
+
+
+def test_a_compiled_function_that_still_reads_a_block_holds_its_memory():
+    rooms = Rooms()
+    slow = jax.jit(lambda x: jax.lax.fori_loop(0, 300, lambda i, y: jnp.tanh(y @ x), x).sum())
+    expected = None
+    for _ in range(6):
+        x = rooms.empty((200, 200), np.dtype("float32"))
+        x[...] = np.eye(200)
+        found = slow(x)
+        del x
+        rooms.empty((200, 200), np.dtype("float32"))[...] = np.nan  # while it computes
+        expected = found if expected is None else expected
+        assert float(found) == float(expected) and np.isfinite(float(found))

@@ -10,6 +10,7 @@ import functools
 import itertools
 import math
 import operator
+import sys
 from typing import NamedTuple
 
 import numpy as np
@@ -17,8 +18,9 @@ import numpy as np
 from fkeras import dtypes
 from fkeras.data.ahead import Ahead
 
-BLOCK_BYTES = 1 << 22  # a block on CPU is kept around this size, so that it stays in cache and starts quickly
+BLOCK_BYTES = 1 << 24  # a block on the CPU is kept around this size: few dispatches, and little that is held twice
 ACCELERATOR_BLOCK_BYTES = 1 << 27  # on an accelerator, where a step is short and a dispatch costs more
+MAX_ROOMS = 32  # pieces of memory kept for blocks: as many as are under way, unless batches come in many sizes
 BLOCK_STEPS = 1024  # batches in a block at most
 
 
@@ -108,6 +110,11 @@ class Source:
     batch_size = None
     in_memory = False
 
+    @functools.cached_property
+    def rooms(self):
+        """Memory for the blocks."""
+        return Rooms()
+
     def reader(self, order_seed=None, share=WHOLE):
         """Returns a `Reader` for one epoch."""
         raise TypeError(f"{type(self).__name__} is not a source of data.")
@@ -125,8 +132,8 @@ class Reader:
 
     whole = False  # whether the last block has all rows of its batches, not this process's part of them
 
-    def __init__(self, batches, batch_size, share):
-        self.batches, self.batch_size, self.share = Ahead(batches), batch_size, share
+    def __init__(self, batches, batch_size, share, rooms):
+        self.batches, self.batch_size, self.share, self.rooms = Ahead(batches), batch_size, share, rooms
 
     def read(self, n, capacity, pad=True):
         """Returns (block, number of batches in it) of up to `n` batches, or None at the end.
@@ -147,7 +154,7 @@ class Reader:
         first = got[0].all()
         packed = []
         for j, like in enumerate(first):
-            out = _aligned((capacity, size, *like.shape[1:]), like.dtype)
+            out = self.rooms.empty((capacity, size, *like.shape[1:]), like.dtype)
             for i, columns in enumerate(got):
                 a = columns.all()[j]
                 out[i, : len(a)] = a
@@ -163,8 +170,8 @@ class Reader:
 class ArrayReader:
     """Reads arrays in memory: one gather per column and block."""
 
-    def __init__(self, columns, order, batch_size, share):
-        self.columns, self.share, self.batch_size = columns, share, batch_size
+    def __init__(self, columns, order, batch_size, share, rooms):
+        self.columns, self.share, self.batch_size, self.rooms = columns, share, batch_size, rooms
         on_host = isinstance(columns.x[0], np.ndarray)
         self.whole = False
         self.straight = order is None and on_host and share.width(batch_size) == batch_size
@@ -194,7 +201,7 @@ class ArrayReader:
             whole = np.zeros((capacity, size), np.int32)
             whole[:count] = index
             return _taker()(a, whole)
-        out = _aligned((capacity, size, *a.shape[1:]), a.dtype)
+        out = self.rooms.empty((capacity, size, *a.shape[1:]), a.dtype)
         np.take(a, index, axis=0, out=out[:count], mode="clip")
         return out
 
@@ -218,12 +225,33 @@ class ArrayReader:
         """Nothing is under way."""
 
 
-def _aligned(shape, dtype):
-    """Returns an empty array that begins where XLA likes it: on the CPU it then reads from it and takes no copy."""
-    size = math.prod(shape) * dtype.itemsize
-    room = np.empty(size + 64, np.uint8)
-    start = -room.ctypes.data % 64
-    return room[start : start + size].view(dtype).reshape(shape)
+class Rooms:
+    """Makes arrays for blocks, in memory that is used again once nobody holds it: new pages take as long as the rows.
+
+    They begin where XLA likes it: on the CPU it then reads from them and takes no copy.
+    """
+
+    def __init__(self):
+        self.rooms = []
+
+    def empty(self, shape, dtype):
+        """Returns an array of any content."""
+        size = math.prod(shape) * dtype.itemsize
+        free = [room for room, held in zip(self.rooms, _references(self.rooms), strict=True) if held <= _UNHELD]
+        room = next((room for room in free if len(room) == size + 64), None)
+        if room is None:
+            room = np.empty(size + 64, np.uint8)
+            self.rooms = [*self.rooms, room] if len(self.rooms) < MAX_ROOMS else [room]
+        start = -room.ctypes.data % 64
+        return room[start : start + size].view(dtype).reshape(shape)
+
+
+def _references(rooms):
+    """Returns how many references there are to each: arrays made of it count, and XLA while it reads from them."""
+    return [sys.getrefcount(room) for room in rooms]
+
+
+_UNHELD = _references([np.empty(0)])[0]
 
 
 def block_bytes():
@@ -297,7 +325,7 @@ class ArraySource(RowSource):
         super().__init__(columns.map(host_array), batch_size, shuffle)
 
     def reader(self, order_seed=None, share=WHOLE):
-        return ArrayReader(self._placed(share), self.order(order_seed), self.batch_size, share)
+        return ArrayReader(self._placed(share), self.order(order_seed), self.batch_size, share, self.rooms)
 
     def _placed(self, share):
         """Returns the columns where they are read from: on the device, if it is one accelerator and they fit."""
@@ -334,7 +362,7 @@ class FileSource(RowSource):
                 read = self.columns.map(lambda a, take=take: host_array(_read_rows(a, take)))
                 yield Columns(read.x, read.y, read.w, len(mine))
 
-        return Reader(batches(), width, Share(width))
+        return Reader(batches(), width, Share(width), self.rooms)
 
     def peek(self):
         return self.columns.map(lambda a: host_array(np.asarray(a[:8])))
@@ -438,7 +466,7 @@ class BatchSource(Source):
                 self.batch_size = max(self.batch_size, batch.rows)
                 yield batch
 
-        return Reader(batches(), self.batch_size, Share(share.multiple // share.parts))
+        return Reader(batches(), self.batch_size, Share(share.multiple // share.parts), self.rooms)
 
     def end_epoch(self):
         if hasattr(self.data, "on_epoch_end"):
