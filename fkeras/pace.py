@@ -8,7 +8,8 @@ import numpy as np
 from fkeras.data import sources
 from fkeras.distribute import processes
 
-DISPATCH_SECONDS = 0.1  # a dispatch of several steps is made about this long
+FOLLOWED_SECONDS = 0.1  # a dispatch of several steps is made about this long where a progress bar follows
+DISPATCH_SECONDS = 1.0  # and elsewhere: on the CPU XLA takes new memory for each, page by page (ResNet: 15% of a step)
 IN_FLIGHT = 2  # dispatches that may be under way at once; unbounded ones starve XLA's CPU collectives
 
 
@@ -18,7 +19,7 @@ def block_steps(batch_bytes):
 
 
 class Pace:
-    """Chooses how many steps go into one dispatch, so that it takes about `DISPATCH_SECONDS`.
+    """Chooses how many steps go into one dispatch, so that it takes about `seconds`.
 
     It also bounds the dispatches under way: with more than `IN_FLIGHT` it waits for the oldest.
 
@@ -27,11 +28,12 @@ class Pace:
         fixed: So many steps, whatever they take; None chooses.
         pads: Whether a ragged batch may be filled up with rows that a mask leaves out.
         parts: Over how many processes a batch is split.
+        seconds: About how long a dispatch should take.
     """
 
-    def __init__(self, batch_bytes, fixed=None, pads=True, parts=1):
+    def __init__(self, batch_bytes, fixed=None, pads=True, parts=1, seconds=DISPATCH_SECONDS):
         self.capacity = fixed or block_steps(batch_bytes)
-        self.fixed, self.pads, self.parts = fixed, pads, parts
+        self.fixed, self.pads, self.parts, self.seconds = fixed, pads, parts, seconds
         self.steps = fixed or 1
         self.count, self.agree_at = 0, 4
         self.begin()
@@ -57,7 +59,7 @@ class Pace:
 
     def _choose(self, seconds):
         """Chooses the next number of steps, given the seconds of one."""
-        fitting = int(min(max(DISPATCH_SECONDS / max(seconds, 1e-7), 1), self.capacity))
+        fitting = int(min(max(self.seconds / max(seconds, 1e-7), 1), self.capacity))
         if self.parts == 1:
             # Grow by doubling: the first dispatches carry compilation and are slower than what follows.
             self.steps = min(fitting, self.steps * 2)

@@ -25,7 +25,7 @@ from fkeras.goals import looks_like_metrics, make_goals, resolve_losses, resolve
 from fkeras.layers.base import Context
 from fkeras.layers.variables import revision
 from fkeras.once import jit_once
-from fkeras.pace import IN_FLIGHT, Pace, block_steps
+from fkeras.pace import DISPATCH_SECONDS, FOLLOWED_SECONDS, IN_FLIGHT, Pace, block_steps
 from fkeras.programs import CompileReport, Programs
 from fkeras.settings import named_arguments
 from fkeras.train import OwnSteps, Program, TrainState, pick
@@ -397,7 +397,7 @@ class Trainer:
 
     def _train_epoch(self, source, goals, steps, callbacks):
         devices = self._devices()
-        pace = self._pace(source, goals, callbacks.has_batch_hooks("train"), devices)
+        pace = self._pace(source, goals, callbacks, "train", devices)
         at = functools.partial(self._program, "train", goals, pace.capacity)
         program, run = at(devices)
         metrics = self._empty_metrics(program, source, True)
@@ -488,7 +488,7 @@ class Trainer:
     def _evaluate(self, source, steps, callbacks):
         goals, devices = self._goals(source.peek()), self._devices()
         steps = _steps(source, steps, "steps")
-        pace = self._pace(source, goals, callbacks.has_batch_hooks("test"), devices)
+        pace = self._pace(source, goals, callbacks, "test", devices)
         at = functools.partial(self._program, "test", goals, pace.capacity)
         program, run = at(devices)
         metrics = self._empty_metrics(program, source, False)
@@ -651,7 +651,7 @@ class Trainer:
     def _single(self, source):
         """Returns (goals, block, devices, pads) for a source of one batch: filled up only where devices ask for it."""
         goals, devices = self._goals(source.peek()), self._devices()
-        pads = devices.count > 1 and self._pace(source, goals, True, devices).pads
+        pads = devices.count > 1 and self._pace(source, goals, None, "train", devices).pads
         reader = source.reader(share=_share(devices))
         block, _ = reader.read(1, 1, pads)
         return goals, block, _fitting(devices, block, reader, pads), pads
@@ -684,18 +684,20 @@ class Trainer:
         y = block["y"] or [None] * outputs
         return {"x": self._input_tree(block["x"]), "y": y, "w": w, "rows": rows if pads else None}
 
-    def _pace(self, source, goals, hooks, devices):
+    def _pace(self, source, goals, callbacks, kind, devices):
         """Returns the `Pace` for an epoch: one step per dispatch where somebody looks at each, else several."""
+        each = callbacks is None or callbacks.has_batch_hooks(kind)
+        seconds = FOLLOWED_SECONDS if each or callbacks.follows_batches(kind) else DISPATCH_SECONDS
         columns = source.peek()
         row = sum(a[:1].nbytes for a in [*columns.x, *(columns.y or [])])  # not weights: they come and go
-        about = id(goals), row * source.batch_size, hooks, devices.key
+        about = id(goals), row * source.batch_size, each, seconds, devices.key
         if about not in self._paces:
             pads = self._may_pad(goals, columns)
             if pads:
                 devices.notice(source.batch_size)
-            single = hooks or not pads or self._compiled["run_eagerly"]
+            single = each or not pads or self._compiled["run_eagerly"]
             fixed = 1 if single else self._compiled["steps_per_execution"]
-            self._paces[about] = Pace(about[1], fixed, pads, devices.parts)
+            self._paces[about] = Pace(about[1], fixed, pads, devices.parts, seconds)
         return self._paces[about].begin()
 
     def _may_pad(self, goals, columns):

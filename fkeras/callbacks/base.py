@@ -243,8 +243,15 @@ class CallbackList(Callback):
 
         The progress bar, and others that say `every_batch = False`, are content with one call for several steps.
         """
+        return any(getattr(c, "every_batch", True) for c in self._following(kind))
+
+    def follows_batches(self, kind="train"):
+        """Whether some callback is called during an epoch, were it only a progress bar."""
+        return bool(self._following(kind))
+
+    def _following(self, kind):
         hooks = (f"on_{kind}_batch_begin", f"on_{kind}_batch_end")
-        return any(getattr(c, "every_batch", True) and _uses(c, hook) for c in self.callbacks for hook in hooks)
+        return [c for c in self.callbacks if any(_uses(c, hook) for hook in hooks)]
 
     def _collect(self):
         self._hooks = {
