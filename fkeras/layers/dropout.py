@@ -13,6 +13,7 @@ import numpy as np
 
 from fkeras import dtypes, regularizers
 from fkeras.layers.base import Layer, layers
+from fkeras.layers.kernels import chosen
 from fkeras.settings import at_least_zero, fraction, seed_or_none, setting
 
 # -------------------------------------------------------------------------------------- pure functions
@@ -74,7 +75,13 @@ def dropout(x, kept, rate):
     """
     if rate >= 1:
         return jnp.zeros_like(x)
-    return jnp.where(kept, x * jnp.asarray(1 / (1 - rate), x.dtype), jnp.zeros((), x.dtype))
+    zero, one, share = (jnp.asarray(value, x.dtype) for value in (0, 1, 1 - rate))
+    if chosen() == "lax":
+        return jnp.where(kept, x * jnp.asarray(1 / (1 - rate), x.dtype), zero)
+    # XLA draws the noise anew wherever it is used, in the gradients too. What ends in a division by an array it holds
+    # to be costly, and computes once.
+    factor = jnp.where(kept, one, zero) / jnp.where(kept, share, one)
+    return jnp.where(factor == 0, zero, x * factor)
 
 
 def alpha_dropout(x, kept, rate):

@@ -334,14 +334,9 @@ def _reduce_window(x, start, combine, window, strides, pads):
     return lax.reduce_window(x, start, combine, (1, *window, 1), (1, *strides, 1), ((0, 0), *pads, (0, 0)))
 
 
-@jax.custom_jvp
 def _first_max(a, b):
-    return lax.max(a, b)
-
-
-@_first_max.defjvp
-def _(values, slopes):  # all to the first of equals, where `lax.max` shares it (and zeros behind a ReLU often are)
-    return lax.max(*values), jnp.where(values[0] >= values[1], *slopes)
+    # Where equal all of the gradient goes to the first: `lax.max` shares it, and behind a ReLU many are equal.
+    return jnp.where((a >= b) | (a != a), a, b)
 
 
 def _combine(x, combine, window, strides):
