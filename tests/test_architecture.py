@@ -13,7 +13,7 @@ FLOORS = [
     {"layers", "optim", "losses", "metrics"},
     {"graph"},
     {"train", "goals", "data", "callbacks", "distribute", "pace"},
-    {"trainer", "models", "summary", "saving", "utils", "datasets"},
+    {"trainer", "direct", "models", "summary", "saving", "utils", "datasets"},
     {"compat", "optimizers", "backend", "config", "experimental", "mixed_precision", "random", "__main__", "__init__"},
 ]
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}

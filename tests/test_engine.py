@@ -9,11 +9,13 @@ import threading
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import fkeras
 from fkeras.data import sources
+from fkeras.layers import kernels
 
 TRAIN = """
 import fkeras, jax, numpy as np
@@ -162,3 +164,30 @@ def test_a_version_of_xla_without_our_option_compiles_all_the_same(monkeypatch):
     monkeypatch.setattr("fkeras.programs._YNNPACK", "xla_cpu_there_is_no_such_option")
     model = fkeras.Sequential([fkeras.layers.Input((2,)), fkeras.layers.Dense(1)])
     assert model.predict(np.ones((3, 2)), verbose=0).shape == (3, 1)
+
+
+def test_what_is_computed_once_stays_what_it_was():
+    values = jnp.array([0.0, -0.0, 1.5, 3.3e38, 2e-38, jnp.inf, -jnp.inf, jnp.nan])
+    for same in (kernels.computed_once, kernels.gradient_once):
+        np.testing.assert_array_equal(np.asarray(same(values)).view(np.int32), np.asarray(values).view(np.int32))
+        assert same(values.astype("bfloat16")).dtype == "bfloat16"
+
+    def cubed(x):
+        return jnp.sum(kernels.gradient_once(x) ** 3)
+
+    x = jnp.array([1.0, -2.0])
+    np.testing.assert_allclose(jax.grad(cubed)(x), 3 * x**2)
+    np.testing.assert_allclose(jax.hessian(cubed)(x), jnp.diag(6 * x))
+    np.testing.assert_allclose(jax.jvp(cubed, (x,), (jnp.ones(2),))[1], jnp.sum(3 * x**2))
+
+
+def test_xla_computes_a_quotient_once():
+    def cells_of_chains(once):
+        def f(x):
+            y = once(jax.nn.relu(x * 2 + 1))
+            return jnp.sort(y, 0), y.T + 1
+
+        return jax.jit(f).lower(jnp.ones((64, 64))).compile().as_text().count("maximum(")
+
+    if jax.default_backend() == "cpu":
+        assert cells_of_chains(lambda y: y) > cells_of_chains(kernels.computed_once) == 1

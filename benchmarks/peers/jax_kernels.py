@@ -73,7 +73,25 @@ def _conv_back(stride, pads, saved, g):
     return _for_input(g, kernel, stride, pads, x.shape[1:-1]), _for_kernel(x, g, window, stride, pads)
 
 
-conv.defvjp(lambda x, kernel, stride, pads: (_slide(x, kernel, stride, pads), (x, kernel)), _conv_back)
+def _conv_ahead(x, kernel, stride, pads):
+    x = x if kernel.shape[-2] <= 4 else x / _one(x)
+    return _slide(x, kernel, stride, pads), (x, kernel)
+
+
+conv.defvjp(_conv_ahead, _conv_back)
+
+
+def _one(x):
+    return jnp.where(x == x, 1.0, 2.0)  # XLA computes a quotient once, and chains of cheaper operations at each use
+
+
+@jax.custom_jvp
+def gradient_once(x):
+    """Returns x, whose gradient is computed once."""
+    return x
+
+
+gradient_once.defjvp(lambda values, slopes: (values[0], slopes[0] / _one(values[0])))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))

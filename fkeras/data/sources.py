@@ -18,7 +18,7 @@ import numpy as np
 from fkeras import dtypes
 from fkeras.data.ahead import Ahead
 
-BLOCK_BYTES = 1 << 24  # a block on the CPU is kept around this size: few dispatches, and little that is held twice
+BLOCK_BYTES = 1 << 23  # a block on the CPU is kept around this size: few dispatches, and little that is held twice
 ACCELERATOR_BLOCK_BYTES = 1 << 27  # on an accelerator, where a step is short and a dispatch costs more
 MAX_ROOMS = 32  # pieces of memory kept for blocks: as many as are under way, unless batches come in many sizes
 BLOCK_STEPS = 1024  # batches in a block at most

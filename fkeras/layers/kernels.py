@@ -192,12 +192,35 @@ def varying_alike(*arrays):
     return [lax.pcast(a, more, to="varying") if more else a for a, more in zip(arrays, missing, strict=True)]
 
 
+def computed_once(x):
+    """Returns float `x`, divided by one: what ends in a division by an array XLA computes once and keeps.
+
+    It computes anew, wherever they are used, long chains of what it holds to be cheap: a normalization and a ReLU for
+    every cell of a transpose, say. `lax.optimization_barrier` does not keep it from that, it is dropped before.
+    """
+    return x / jnp.where(x == x, jnp.ones((), x.dtype), 2)
+
+
+@jax.custom_jvp
+def gradient_once(x):
+    """Returns `x`; its gradient is `computed_once`."""
+    return x
+
+
+@gradient_once.defjvp
+def _(values, slopes):
+    (x,), (slope,) = values, slopes
+    return x, slope / jnp.where(x == x, jnp.ones((), x.dtype), 2)
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _conv(x, kernel, windows):
     return _forward(x, kernel, windows)
 
 
 def _conv_fwd(x, kernel, windows):
+    if kernel.shape[-2] * windows.groups > _FEW_CHANNELS:  # with fewer it is an image, and lies there as it is
+        x = computed_once(x)
     return _forward(x, kernel, windows), (x, kernel)
 
 
@@ -209,6 +232,7 @@ def _conv_bwd(windows, saved, g):
 _conv.defvjp(_conv_fwd, _conv_bwd)
 
 
+_FEW_CHANNELS = 4
 _FEW_PRODUCTS = 64  # of a window's cells and channels: with so few, copying the windows out is the smaller work
 
 
@@ -216,7 +240,7 @@ def _forward(x, kernel, windows):
     w, (*window, c, f) = windows, kernel.shape
     if max(w.spread) == 1 and c == 1:
         return _tap_conv(x, kernel, w)
-    if max(w.spread) == w.groups == 1 and c <= 4 and c * math.prod(window) <= _FEW_PRODUCTS:
+    if max(w.spread) == w.groups == 1 and c <= _FEW_CHANNELS and c * math.prod(window) <= _FEW_PRODUCTS:
         slices = list(tap_slices(pad(x, w.pads), window, w.strides, w.dilation))
         return jnp.concatenate(slices, -1) @ kernel.reshape(-1, f)
     return _lax_conv(x, kernel, w)

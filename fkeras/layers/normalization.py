@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from fkeras import constraints, initializers, regularizers
 from fkeras.layers.base import Layer, Spec, Weight, layers
+from fkeras.layers.kernels import chosen, gradient_once
 from fkeras.settings import optional, positive_int, setting
 
 # -------------------------------------------------------------------------------------- pure functions
@@ -348,6 +349,7 @@ class BatchNormalization(_Normalizes):
 
         gamma, beta = along(params.get("gamma")), along(params.get("beta"))
         if ctx.training and self.trainable:
+            x = gradient_once(x) if chosen() == "cpu" else x
             mean, variance = batch_moments(x, axes, self._real(x, ctx), ctx.sum_devices)
             if self.renorm:
                 gamma, beta, state = self._renormalize(gamma, beta, state, mean, variance, along)
