@@ -20,9 +20,10 @@ values, the gradient for the input, that for the kernel as windows times gradien
     32x32x16 -> 16, "same"          3.1    3.0   6.1   4.2      200 steps x 64 -> 128 of 5       2.6   2.9   4.1   3.3
     16x16x32 -> 32, "same"          1.7    1.7   3.9   2.8      28x28x1 -> 32 (taps; 1.2 else)   0.2   1.7   0.33  0.28
 
-Left to YNNPACK the first took 4.65 instead of 1.65. Tried without gain: barriers that keep a chain of operations from
-being computed again in each transpose of its result (XLA drops them before it fuses), dividing by one to the same end
-(ResNet + 8%, CNN - 13%), a choice of the maximum by a stored index.
+Left to YNNPACK the first took 4.65 instead of 1.65. XLA computes chains of cheap operations anew wherever they are
+used: in every cell of the transposes for a kernel's gradient, for one. `computed_once` keeps it from that (ResNet + 11%
+in training). Tried without gain: barriers (XLA drops them before it fuses), `lax.clamp(x, x, x)`, a choice of the
+maximum by a stored index.
 """
 
 import contextlib
