@@ -10,6 +10,15 @@ os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8 --x
 import jax
 import pytest
 
+import fkeras
+
+
+@pytest.fixture(autouse=True)
+def same_start():
+    """Unseeded numbers and default names start each test alike: a failure comes back when the test is run alone."""
+    fkeras.utils.set_random_seed(0)
+    fkeras.utils.clear_session()
+
 
 @pytest.fixture
 def key():

@@ -73,7 +73,7 @@ def test_a_change_is_seen_at_once(change):
     change(model)
     for _ in range(2):
         for found in both_ways(model):
-            np.testing.assert_allclose(found, computed(model), rtol=1e-5)
+            np.testing.assert_allclose(found, computed(model), rtol=1e-5, atol=1e-6)
             assert found.shape != before.shape or not np.allclose(found, before)
 
 
@@ -90,7 +90,7 @@ def test_each_shape_has_its_own_program():
     model = chain()
     for rows in (1, 2, 5, 2, 1):
         x = np.repeat(ROW, rows, 0) * np.arange(1, rows + 1)[:, None]
-        np.testing.assert_allclose(model.predict_on_batch(x), computed(model, x), rtol=1e-5)
+        np.testing.assert_allclose(model.predict_on_batch(x), computed(model, x), rtol=1e-5, atol=1e-6)
     assert len(model.compile_report()) == 3
     with pytest.raises(ValueError, match=r"expected .* of shape \(None, 3\)"):
         model.predict_on_batch(ROW[:, :2])
@@ -100,7 +100,7 @@ def test_outputs_are_the_callers_own():
     model = asked(chain())
     first = model.predict_on_batch(ROW)
     first += 1
-    np.testing.assert_allclose(model.predict_on_batch(ROW), computed(model), rtol=1e-5)
+    np.testing.assert_allclose(model.predict_on_batch(ROW), computed(model), rtol=1e-5, atol=1e-6)
 
 
 def test_an_index_outside_the_table_is_refused_each_time():
@@ -119,7 +119,7 @@ def test_several_outputs_and_a_dict_of_inputs():
         asked(one)
         for found in both_ways(one):
             for f, c in zip(*(list(getattr(v, "values", lambda v=v: v)()) for v in (found, one(ROW))), strict=True):
-                np.testing.assert_allclose(f, c, rtol=1e-5)
+                np.testing.assert_allclose(f, c, rtol=1e-5, atol=1e-6)
 
 
 def test_a_stateful_layer_goes_the_long_way():
