@@ -545,6 +545,7 @@ class Trainer:
         watched = callbacks.has_batch_hooks("predict")
         capacity = 1 if watched else self._predict_steps(source)
         callbacks.on_predict_begin()
+        _, run = self._program("predict", None, devices=devices)
         params, state = devices.hold_here(self.gather())
         reader, step = source.reader(share=sources.Share(devices.width)), 0
         waiting, done = collections.deque(), []
@@ -555,7 +556,7 @@ class Trainer:
                     break
                 block, n = got
                 callbacks.on_predict_batch_begin(step)
-                out, state = self._run_predict(params, state, block, n, devices)
+                out, state = self._run_predict(run, params, state, block, n, devices)
                 waiting.append((out, block["rows"][:n]))
                 if len(waiting) > IN_FLIGHT:
                     done.append(_fetch(devices, *waiting.popleft()))
@@ -565,12 +566,12 @@ class Trainer:
         done += [_fetch(devices, *w) for w in waiting]
         if self._is_stateful():
             self.scatter(params, state)
-        if source.batch_size == 1 and lone_rows and devices is parallel.ONE_DEVICE:
-            self._keep_direct(source.columns.x)
+        if source.batch_size == 1 and lone_rows:
+            self._keep_direct(source.columns.x, devices)
         callbacks.on_predict_end()
         if not done:
             raise ValueError(f"{self.label}: predict got no batch: the data are empty or used up.")
-        return jax.tree.map(lambda *parts: np.concatenate(parts) if len(parts) > 1 else parts[0], *done)
+        return jax.tree.map(lambda *parts: np.concatenate(parts), *done)
 
     def _predict_steps(self, source):
         """Returns how many batches one dispatch of predict takes: inputs and outputs of a block stay small."""
@@ -586,12 +587,14 @@ class Trainer:
     def _direct_outputs(self, x):
         """Returns the outputs for rows like those of earlier calls without further questions, or None."""
         known = self._direct
-        if known is None or known.revision is not revision.now or self._devices() is not parallel.ONE_DEVICE:
+        if known is None or known.revision is not revision.now or parallel.in_scope():
             return None
         return known.of(x)
 
-    def _keep_direct(self, x):
+    def _keep_direct(self, x, devices):
         """Remembers the program that predicted the inputs `x` as one batch, for `_direct_outputs`."""
+        if devices is not parallel.ONE_DEVICE or parallel.in_scope():
+            return
         _, run = self._program("predict", None)
         if not hasattr(run, "ready") or self._input_tree(x) is not x[0] or self._is_stateful():
             return
@@ -599,8 +602,7 @@ class Trainer:
             self.__dict__["_direct"] = Direct(self)  # nothing changes by it
         self._direct.keep(x[0], run)
 
-    def _run_predict(self, params, state, block, n, devices):
-        _, run = self._program("predict", None, devices=devices)
+    def _run_predict(self, run, params, state, block, n, devices):
         x, rows = devices.split((self._input_tree(block["x"]), block["rows"]))
         with self._eager():
             return run(params, state, x, rows, n)
@@ -641,12 +643,12 @@ class Trainer:
         devices = self._devices()
         block, _ = source.reader(share=sources.Share(devices.width)).read(1, 1)
         params, state = devices.hold_here(self.gather())
-        out, state = self._run_predict(params, state, block, 1, devices)
+        _, run = self._program("predict", None, devices=devices)
+        out, state = self._run_predict(run, params, state, block, 1, devices)
         if self._is_stateful():
             self.scatter(params, state)
-        if devices is parallel.ONE_DEVICE:
-            self._keep_direct(source.columns.x)
-        return _fetch(devices, out, block["rows"])
+        self._keep_direct(source.columns.x, devices)
+        return jax.tree.map(np.array, _fetch(devices, out, block["rows"]))
 
     def _single(self, source):
         """Returns (goals, block, devices, pads) for a source of one batch: filled up only where devices ask for it."""
@@ -770,11 +772,14 @@ def _predictor(model):
 
 
 def _fetch(devices, out, rows):
-    """Returns the outputs [rows, ...] on the host for outputs [K, B, ...], of which `rows` [n, B] are real."""
-    out = devices.join(out)
+    """Returns the outputs [rows, ...] on the host for outputs [K, B, ...], of which `rows` [n, B] are real.
+
+    They may lie in XLA's own memory: a copy is the caller's to make.
+    """
+    out = jax.tree.map(lambda a: np.asarray(a)[: len(rows)], devices.join(out))
     if rows.all():
-        return jax.tree.map(lambda a: np.array(a[: len(rows)]).reshape(-1, *a.shape[2:]), out)
-    return jax.tree.map(lambda a: np.asarray(a)[: len(rows)][rows], out)
+        return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), out)
+    return jax.tree.map(lambda a: a[rows], out)
 
 
 def _floats(logs):

@@ -261,6 +261,8 @@ def check(model, source, columns, what, goals):
                 f"got an array of shape {got} in {what}.{hint}"
             )
     check_values(model, whole.x)
+    if goals is None:
+        return
     for name, arrays in (("x", whole.x), ("y", whole.y or [])):
         for a in arrays:
             if _has_nan(a):
@@ -269,8 +271,6 @@ def check(model, source, columns, what, goals):
                     f"np.isnan({name}).sum(), then fill or drop those rows.",
                     stacklevel=4,
                 )
-    if goals is None:
-        return
     losses = [g.loss for g in goals]
     own = model.train_step if what in ("fit", "train_on_batch") else model.test_step
     if own is not None:

@@ -249,6 +249,11 @@ def choose(wanted):
     return _default()
 
 
+def in_scope():
+    """True inside `with DataParallel(...):`, which goes before what a model was compiled for."""
+    return _scope.get() is not None
+
+
 def resolve(distribute):
     """Returns a `DataParallel` for what `compile(distribute=...)` accepts, or None to choose by the machine."""
     if distribute is None or isinstance(distribute, (DataParallel, OneDevice)):
