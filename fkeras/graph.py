@@ -62,15 +62,33 @@ class Graph:
                         f"layers on symbols, got {type(s).__name__}."
                     )
         self.nodes = self._collect()
+        self.layers = layers_by_depth(self)
+        self._number()
+        self._check_names()
+
+    def _number(self):
         calls = collections.Counter()
         self._call = {}  # which call of its layer a node is, counted within this graph
         for node in self.nodes:
-            self._call[id(node)] = calls[node.layer]
-            calls[node.layer] += 1
-        self.layers = layers_by_depth(self)
+            self._call[id(node)] = calls[id(node.layer)]
+            calls[id(node.layer)] += 1
         # Random keys are folded by place, not by name: default names count over the process, a rerun's are others.
         self._place = {id(layer): place for place, layer in enumerate(self.layers)}
-        self._check_names()
+
+    def __getstate__(self):
+        """What pickle and deepcopy take. All calls in their order come first: following them back nests too deep."""
+        found, stack = {}, [s.node for s in (*self.input_symbols, *self.output_symbols)]
+        while stack:
+            node = stack.pop()
+            if id(node) not in found:
+                found[id(node)] = node
+                stack += [s.node for s in _parents(node)]
+        calls = sorted(found.values(), key=lambda n: n.order)
+        return calls, {name: value for name, value in vars(self).items() if name not in ("_call", "_place")}
+
+    def __setstate__(self, state):
+        vars(self).update(state[1])
+        self._number()
 
     def _collect(self):
         known = set(map(id, self.input_symbols))

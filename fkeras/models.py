@@ -100,6 +100,11 @@ class Model(Trainer, Layer):
             raise TypeError(f"{self.label} takes one argument: one array, or a list or dict of its inputs.")
         return self._input_tree(x if isinstance(x, (list, tuple, dict)) else [x])
 
+    def __getstate__(self):
+        graph, state = self.graph, super().__getstate__()
+        first = {name: value for name, value in state.items() if value is graph}
+        return first | state  # the graph brings its calls in order, before anything else leads to one of them
+
     # -------------------------------------------------------------------------- inputs and outputs
 
     def _input_tree(self, leaves):

@@ -136,6 +136,12 @@ class Trainer:
         self.__dict__["_drawn_seed"] = seed
         self.__dict__["_train_key"] = np.asarray(jax.random.key_data(draws.make_key(seed)))
 
+    def __getstate__(self):
+        """What pickle and deepcopy take: all but compiled programs and what was measured or kept to run them."""
+        own = {"_programs", "_direct", "_last_trained", "_lone_rows"}
+        state = {name: value for name, value in super().__getstate__().items() if name not in own}
+        return state | {"_paces": {}} if "_paces" in state else state
+
     def _check_optimizer_fits(self):
         """An optimizer that already has slots of another model starts afresh here."""
         if not self.built:

@@ -278,7 +278,7 @@ class Largest(metrics.Metric):  # starts at -inf through a reset of its own
         return {"peak": jnp.maximum(a["peak"], b["peak"])}
 
     def result(self):
-        return self.peak.value
+        return self.peak  # the variable itself, as in Keras's examples
 
 
 @pytest.mark.parametrize("cls", [TruePositiveShare, RelativeError, Both, Largest])

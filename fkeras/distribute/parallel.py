@@ -47,6 +47,9 @@ class OneDevice:
 
     hold_here = hold
 
+    def __reduce__(self):
+        return "ONE_DEVICE"
+
     def join(self, outputs):
         """Returns what the "predict" program gave as arrays [K, B, ...]."""
         return outputs
@@ -135,6 +138,9 @@ class DataParallel:
     def __repr__(self):
         kind = self.devices[0].device_kind
         return f"DataParallel({self.count} x {kind}, sync_batch_norm={self.synchronizes}, accumulate={self.accumulate})"
+
+    def __reduce__(self):
+        return _on_devices, ([d.id for d in self.devices], self.synchronizes, self.accumulate)
 
     def __enter__(self):
         self._tokens = [*getattr(self, "_tokens", []), _scope.set(self)]
@@ -228,6 +234,13 @@ class DataParallel:
                 f"Give a batch_size of at least {self.count}.",
                 stacklevel=5,
             )
+
+
+def _on_devices(ids, synchronizes, accumulate):
+    """Returns a `DataParallel` over the devices of these ids, or over all where there are not so many."""
+    there = {d.id: d for d in jax.devices()}
+    devices = [there[i] for i in ids] if there.keys() >= set(ids) else None
+    return DataParallel(devices, synchronizes, accumulate)
 
 
 def _is_replicated(a):

@@ -17,6 +17,7 @@ building at first call, `weights`, `get_weights`, `count_params`. The arrays of 
 models gather the cells into trees before a step and scatter them after it.
 """
 
+import copy
 import dataclasses
 import functools
 from typing import Any
@@ -29,6 +30,7 @@ from fkeras import constraints, dtypes, initializers, regularizers, rng, tree
 from fkeras.layers import arguments, custom, input_spec
 from fkeras.layers.arguments import NOTHING
 from fkeras.layers.masks import drawn, mask_of, remember_mask
+from fkeras.layers.portable import portable
 from fkeras.layers.shapes import (
     BATCH,
     PROBES,
@@ -670,6 +672,16 @@ class Layer(Configured):
             if child._cell is not None:
                 out |= {(key, *p): w for p, w in child.declarations().items()}
         return out
+
+    # ------------------------------------------------------------------------------------------- copies
+
+    def __getstate__(self):
+        """What pickle and deepcopy take: all but the calls in graphs, which the graph of a model brings along."""
+        return {name: portable(value) for name, value in self.__dict__.items() if name != "_nodes"}
+
+    def __copy__(self):
+        """A deep copy, as in Keras: two layers with the same arrays could not both be trained."""
+        return copy.deepcopy(self)
 
     # ------------------------------------------------------------------------------------------ config
 

@@ -4,6 +4,7 @@ A cell computes `(output, states)` from the input of one step and the states bef
 cells over time.
 """
 
+import functools
 from typing import Any
 
 import jax
@@ -329,13 +330,14 @@ def forget_bias(bias_initializer, units):
         [0.0, 1.0, 0.0, 0.0]
     """
 
-    def start(key, shape, dtype):
-        drawn = initializers.draw(bias_initializer, key, (3 * units,), dtype)
-        lib = jnp if isinstance(drawn, jax.core.Tracer) else np  # outside of a trace nothing has to be compiled
-        drawn = lib.asarray(drawn)
-        return lib.concatenate([drawn[:units], lib.ones(units, dtype), drawn[units:]]).reshape(shape)
+    return functools.partial(_with_open_gate, bias_initializer, units)
 
-    return start
+
+def _with_open_gate(bias_initializer, units, key, shape, dtype):
+    drawn = initializers.draw(bias_initializer, key, (3 * units,), dtype)
+    lib = jnp if isinstance(drawn, jax.core.Tracer) else np  # outside of a trace nothing has to be compiled
+    drawn = lib.asarray(drawn)
+    return lib.concatenate([drawn[:units], lib.ones(units, dtype), drawn[units:]]).reshape(shape)
 
 
 # A class's own settings come first by position, then those of its bases in their order. Keras has some of these at

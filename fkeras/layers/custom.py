@@ -6,7 +6,6 @@ put back. Nothing traced stays behind, so that such a layer is safe under jit, g
 """
 
 import contextlib
-import copy
 import functools
 import inspect
 import threading
@@ -36,7 +35,8 @@ def declare(layer, shape):
     known = layer.__dict__.setdefault("_recorded", {})
     about = repr(shape)
     if about not in known:
-        scratch = copy.copy(layer)
+        scratch = object.__new__(type(layer))
+        scratch.__dict__.update(layer.__dict__)
         recorder = dict(layer.__dict__.get("_early", {}))
         object.__setattr__(scratch, "_recorder", recorder)
         object.__setattr__(scratch, "_real", layer)

@@ -43,6 +43,9 @@ class InputLayer(Layer):
     def forward(self, params, state, x, ctx):
         return x, state
 
+    def __getstate__(self):
+        return self.__dict__.copy()  # its only call is part of it
+
     def get_config(self):
         return {
             "batch_shape": list(self.batch_shape),

@@ -117,6 +117,19 @@ class Node:
         self.outputs = jax.tree.unflatten(form, symbols)
         return self.outputs
 
+    def __getstate__(self):
+        state = {name: getattr(self, name) for name in self.__slots__ if name != "order"}
+        return state, any(node is self for node in self.layer._nodes)
+
+    def __setstate__(self, state):
+        """Joins its layer again, behind all calls of this process; those it depends on were set up before."""
+        state, is_known = state
+        for name, value in state.items():
+            setattr(self, name, value)
+        self.order = next(_order)
+        if is_known and not any(node is self for node in self.layer._nodes):
+            object.__setattr__(self.layer, "_nodes", (*self.layer._nodes, self))
+
 
 def is_symbolic(x):
     """True if any leaf of the tree is a symbol."""

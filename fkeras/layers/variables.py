@@ -168,6 +168,9 @@ class Variable:
             raise AttributeError(name)
         return getattr(self.value, name)
 
+    def __reduce__(self):
+        return Variable, (self.layer, self._name)
+
     def __eq__(self, other):
         if isinstance(other, Variable):
             return self.layer is other.layer and self._name == other._name

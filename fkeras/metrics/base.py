@@ -17,6 +17,7 @@ reads one. So epochs, validation, devices and padded batches are right together.
 The Keras way (`add_weight` in `__init__`, an `update_state` that assigns, `result(self)`) works too: `variables.py`.
 """
 
+import copy
 import functools
 import inspect
 
@@ -170,6 +171,13 @@ class Metric(Configured):
         if isinstance(shape, str):
             shape, name = (), shape
         return self.add_variable(shape, initializer, dtype, name)
+
+    def __getstate__(self):
+        return {name: value for name, value in self.__dict__.items() if name != "_compiled"}
+
+    def __copy__(self):
+        """A deep copy, as in Keras: variables that the metric holds belong to it."""
+        return copy.deepcopy(self)
 
     # -------------------------------------------------------------- Keras 3's stateless words, over lists
 

@@ -134,7 +134,8 @@ def bound(metric, state, call, *args, **kwargs):
     before = [(one, one._state) for one in family]
     try:
         write(metric, state)
-        return call(metric, *args, **kwargs), read(metric)
+        out = call(metric, *args, **kwargs)
+        return jax.tree.map(lambda v: v.value if isinstance(v, Variable) else v, out), read(metric)
     finally:
         for one, own in before:
             one._state = own

@@ -14,6 +14,7 @@ An optimizer of one's own is the paper's rule for one array and the arrays it re
             return p - lr * jnp.sign(m), {"momentum": m}
 """
 
+import copy
 import re
 from typing import Any
 
@@ -551,6 +552,10 @@ class Optimizer(Configured):
 
     def __getstate__(self):
         return {k: v for k, v in self.__dict__.items() if k != "_compiled"}
+
+    def __copy__(self):
+        """A deep copy, as in Keras: a training step gives the old state's memory away."""
+        return copy.deepcopy(self)
 
     def __repr__(self):
         values = {"learning_rate": self._rate if self._schedule is None else self._schedule}
