@@ -22,13 +22,13 @@ from fkeras.data import feed, sources
 from fkeras.direct import Direct
 from fkeras.distribute import parallel, processes
 from fkeras.goals import looks_like_metrics, make_goals, resolve_losses, resolve_metrics, spread
-from fkeras.layers.base import Context
 from fkeras.layers.variables import revision
 from fkeras.once import jit_once
 from fkeras.pace import DISPATCH_SECONDS, FOLLOWED_SECONDS, IN_FLIGHT, Pace, block_steps
+from fkeras.predictor import predictor
 from fkeras.programs import CompileReport, Programs
 from fkeras.settings import named_arguments
-from fkeras.train import OwnSteps, Program, TrainState, pick
+from fkeras.train import OwnSteps, Program, TrainState
 
 LONE_ROWS = 5  # so many predictions of one row in a row, and a program for a single row is worth its compilation
 
@@ -257,7 +257,7 @@ class Trainer:
         function, donate = {
             "train": (program.train_block, (0,)),
             "test": (program.test_block, (2,)),
-            "predict": (_predictor(self), ()),
+            "predict": (predictor(self), ()),
         }[kind]
         if self._compiled and self._compiled["run_eagerly"]:
             return program, function
@@ -752,29 +752,6 @@ def _fitting(devices, block, reader, pads):
             f"evenly, all of one size."
         )
     return devices
-
-
-def _predictor(model):
-    def predict(params, state, x, rows, n):
-        """Computes the outputs [K, B, ...] for the first `n` batches of `x`, leaves [K, B, ...]."""
-
-        def one(i, state):
-            y, state, _ = model.apply_masked(params, state, pick(x, i), Context(rows=rows[i]))
-            return y, state
-
-        if len(rows) == 1:
-            y, state = one(0, state)
-            return jax.tree.map(lambda a: a[None], y), state
-
-        def step(i, carry):
-            y, state = one(i, carry[1])
-            return jax.tree.map(lambda all_, a: jax.lax.dynamic_update_index_in_dim(all_, a, i, 0), carry[0], y), state
-
-        spec = jax.eval_shape(one, 0, state)[0]
-        outs = jax.tree.map(lambda s: jnp.zeros((len(rows), *s.shape), s.dtype), spec)
-        return jax.lax.fori_loop(0, n, step, (outs, state))
-
-    return predict
 
 
 def _fetch(devices, out, rows):

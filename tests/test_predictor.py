@@ -1,0 +1,161 @@
+"""Predictions computed in parts: the same numbers, and only where rows surely do not meet."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import fkeras
+from fkeras import apart, layers, predictor
+from fkeras.layers.base import Context
+from tests.catalog import layer_rows
+
+TABLE = jnp.arange(12.0).reshape(4, 3)
+INDEX = np.array([2, 0])
+APART = {
+    "elementwise": lambda x: jnp.where(x > 0, jnp.exp(x), -x) * 2.0,
+    "softmax": lambda x: jax.nn.softmax(x),
+    "product": lambda x: x @ TABLE.T,
+    "product from the right": lambda x: (TABLE @ x.T).T,
+    "rows times themselves": lambda x: jnp.einsum("bi,bj->bij", x, x),
+    "merged axes": lambda x: jnp.tanh(x[:, :, None] * TABLE.T).reshape(-1, 4).reshape(len(x), -1),
+    "moved axes": lambda x: jnp.moveaxis(jnp.moveaxis(x[..., None], 0, 2) + 1, 2, 0),
+    "a table": lambda x: TABLE[jnp.clip(x.astype(int), 0, 3)[:, 0]],
+    "places of each row": lambda x: x[:, INDEX],
+    "its own places": lambda x: jnp.take_along_axis(x, jnp.argsort(x, 1), 1),
+    "sums of each row": lambda x: jnp.cumsum(x, 1) - x.mean(1, keepdims=True),
+    "joined": lambda x: jnp.concatenate([x, x[:, 1:], jnp.ones((len(x), 2))], 1),
+    "called": jax.checkpoint(lambda x: jax.nn.relu(x) + jax.jit(jnp.tanh)(x)),
+    "top": lambda x: jax.lax.top_k(x, 2)[0],
+    "what nobody reads": lambda x: (x.sum(), x + 1)[1],
+    "padded": lambda x: jnp.pad(x, ((0, 0), (1, 1)))[:, ::2],
+}
+MIXED = {
+    "mean": lambda x: x - x.mean(0),
+    "maximum": lambda x: x + x.max(),
+    "softmax": lambda x: jax.nn.softmax(x, 0),
+    "sums": lambda x: jnp.cumsum(x, 0),
+    "sorted": lambda x: jnp.sort(x, 0),
+    "flipped": lambda x: x[::-1],
+    "shifted": lambda x: jnp.roll(x, 1, 0),
+    "shifted by padding": lambda x: jnp.pad(x, ((1, 0), (0, 0)))[:-1],
+    "the first": lambda x: x + x[:1],
+    "some": lambda x: x[INDEX],
+    "chosen by itself": lambda x: x[jnp.clip(x[:, 0].astype(int), 0, 1)],
+    "products of rows": lambda x: (x @ x.T) @ x,
+    "sum of products": lambda x: x @ (x.T @ x),
+    "other order": lambda x: jnp.tile(x, (2, 1)).reshape(len(x), -1),
+    "interleaved": lambda x: x.T.reshape(len(x), -1),
+    "joined rows": lambda x: jnp.concatenate([x, x], 0)[: len(x)],
+    "windows": lambda x: jax.lax.reduce_window(x, 0.0, jax.lax.add, (2, 1), (1, 1), "SAME"),
+    "own reduction": lambda x: x + jax.lax.reduce(x, 0.0, lambda a, b: a + 2 * b, (0,)),
+    "no rows": lambda x: jnp.zeros((3, 2)),
+    "a loop": lambda x: jax.lax.fori_loop(0, 3, lambda i, a: a + 1, x),
+    "both outputs": lambda x: (x, x.sum()),
+}
+
+
+def rows_of(shape, dtype=jnp.float32):
+    return jax.ShapeDtypeStruct((apart.ROWS, *shape), dtype)
+
+
+@pytest.mark.parametrize("name", APART)
+def test_rows_that_stay_apart(name):
+    function, x = APART[name], np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
+    assert apart.row_bytes(lambda x: (function(x), ()), rows=rows_of((3,))) >= 4
+    other = np.concatenate([x[:2], 3 - x[2:]])
+    np.testing.assert_allclose(function(x)[:2], function(other)[:2], rtol=1e-6)
+    np.testing.assert_allclose(jnp.concatenate([function(x[:2]), function(x[2:])]), function(x), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_rows_that_may_meet(name):
+    with pytest.raises(apart.Mixed):
+        apart.row_bytes(lambda x: (MIXED[name](x), ()), rows=rows_of((3,)))
+
+
+def test_a_running_value_that_changes_is_no_pure_prediction():
+    with pytest.raises(apart.Mixed):
+        apart.row_bytes(lambda x, count: (x * 2, count + 1), jnp.zeros(()), rows=rows_of((3,)))
+    assert apart.row_bytes(lambda x, count: (x * count, count), jnp.zeros(()), rows=rows_of((3,))) == 12
+
+
+@pytest.mark.parametrize("case", layer_rows(), ids=str)
+def test_what_is_said_of_a_layer_is_true(case, key):
+    """Only layers with loops are not known to keep rows apart; the others' rows do not change with others."""
+    layer, x = case.build()
+    params, state = layer.init(key, x.shape)
+    like = jax.ShapeDtypeStruct((apart.ROWS, *x.shape[1:]), x.dtype)
+    try:
+        apart.row_bytes(lambda x, *arrays: layer.apply_masked(*arrays, x, Context())[:2], params, state, rows=like)
+    except apart.Mixed:
+        assert any(
+            word in case.kind for word in ("RNN", "LSTM", "GRU", "Bidirectional", "TimeDistributed", "Discretization")
+        ), case
+        return
+    other = np.concatenate([x[:1], x[:1], x[1:][::-1]]) if len(x) > 1 else np.concatenate([x, x])
+    found, whole = (layer.apply(params, state, a)[0] for a in (other, x))
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(whole), strict=True):
+        np.testing.assert_allclose(np.asarray(a[0], "float32"), np.asarray(b[0], "float32"), rtol=1e-4, atol=1e-5)
+
+
+def cnn():
+    return fkeras.Sequential(
+        [layers.Input((8, 8, 1)), layers.Conv2D(4, 3, activation="relu"), layers.BatchNormalization(),
+         layers.MaxPool2D(), layers.Flatten(), layers.Dropout(0.5), layers.Dense(3)]
+    )  # fmt: skip
+
+
+def two_ends():
+    a, b = layers.Input((4,), name="a"), layers.Input((6, 4), name="b")
+    mixed = layers.MultiHeadAttention(2, 3)(b, b)
+    joined = layers.Concatenate()([a, layers.GlobalAveragePooling1D()(mixed)])
+    return fkeras.Model([a, b], {"one": layers.Dense(2)(joined), "all": mixed})
+
+
+@pytest.mark.parametrize("make", [cnn, two_ends])
+def test_parts_give_what_the_whole_gives(make, monkeypatch):
+    model, rng = make(), np.random.default_rng(1)
+    x = [rng.normal(size=(70, *spec.shape[1:])).astype("float32") for spec in model.input_specs()]
+    x = x[0] if len(x) == 1 else x
+    sizes = []
+    choose = predictor._part_size
+    monkeypatch.setattr(predictor, "_part_size", lambda *args: sizes.append(choose(*args)) or sizes[-1])
+    whole = model.predict(x, verbose=0)
+    monkeypatch.setattr(predictor, "PART_BYTES", 1)
+    monkeypatch.setattr(predictor, "PART_ROWS", 4)
+    monkeypatch.setattr(predictor, "_weight_bytes", lambda params: 0)
+    model.compile("sgd", "mse")  # forgets the programs
+    parts, once = model.predict(x, verbose=0), model.predict_on_batch(x)
+    assert sizes == [32, 4, 35]  # 70 rows halve once: to an odd number
+    for one in (parts, once):
+        for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(whole), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_a_layer_that_mixes_rows_sees_its_whole_batch(monkeypatch):
+    monkeypatch.setattr(predictor, "PART_BYTES", 1)
+    model = fkeras.Sequential([layers.Input((3,)), layers.Lambda(lambda x: x - x.mean(0))])
+    x = np.random.default_rng(0).normal(size=(64, 3)).astype("float32")
+    np.testing.assert_allclose(model.predict(x, batch_size=64, verbose=0), x - x.mean(0), atol=1e-6)
+
+
+def test_large_weights_are_not_read_for_small_parts(monkeypatch):
+    model = cnn()
+    x = jax.ShapeDtypeStruct((1, 64, 8, 8, 1), "float32")
+    monkeypatch.setattr(predictor, "PART_BYTES", 1)
+    assert predictor._part_size(model, *model.gather(), x, 64) == 8
+    monkeypatch.setattr(predictor, "_weight_bytes", lambda params: 32 * 6 * 6 * 4 * 4)
+    assert predictor._part_size(model, *model.gather(), x, 64) == 32
+
+
+def test_arrays_that_fit_the_cache_stay_whole():
+    model = cnn()
+    x = jax.ShapeDtypeStruct((1, 64, 8, 8, 1), "float32")
+    assert predictor._part_size(model, *model.gather(), x, 64) == 64
+    big = 1 << 20
+    assert (
+        predictor._part_size(model, *model.gather(), x, big) * 6 * 6 * 4 * 4
+        <= predictor.PART_BYTES
+        < big * 6 * 6 * 4 * 4
+    )
