@@ -117,6 +117,24 @@ def test_no_activation_is_cast_more_often_than_by_hand(run):
     assert ours <= theirs and (theirs > 0) == (run.work.policy == HALF)
 
 
+def test_a_block_of_one_batch_is_no_loop_on_an_accelerator(monkeypatch):
+    """A GPU's loop waits for the host at each round, and large batches come one to a block. The steps are the same."""
+    lowered, compile_for, runs = [], programs.compile_for, []
+    monkeypatch.setattr(programs, "compile_for", lambda kind, low: lowered.append(low) or compile_for(kind, low))
+    x = np.random.default_rng(0).normal(size=(10, 3)).astype("float32")
+    for steps, name in ((1, "lax"), (2, "lax"), (1, "cpu")):
+        fkeras.utils.set_random_seed(0)
+        model = fkeras.Sequential([fkeras.layers.Dense(1, input_shape=(3,))])
+        model.compile("sgd", "mse", steps_per_execution=steps)
+        with formulation(name):
+            model.fit(x, x[:, :1], batch_size=4, epochs=2, verbose=0)
+            runs.append([*model.get_weights(), model.evaluate(x, x[:, :1], batch_size=4, verbose=0)])
+    train, test = ([low.as_text().count("stablehlo.while") for low in lowered[kind::2]] for kind in (0, 1))
+    assert [n > 0 for n in train] == [n > 0 for n in test] == [False, True, True]
+    for other in runs[1:]:
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), runs[0], other)
+
+
 # -------------------------------------------------------------------------------------- the benchmark
 
 
