@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from fkeras import losses, rng, tree
-from fkeras.layers import custom
+from fkeras.layers import custom, kernels
 from fkeras.layers.base import Context
 
 
@@ -341,11 +341,11 @@ class Program:
     def train_block(self, ts, block, n):
         """Runs `n` training steps on the first `n` batches of `block` (leaves [K, B, ...]).
 
-        `n` is an array: one compiled program serves every number of steps up to K.
+        `n` is an array, at least 1: one compiled program serves every number of steps up to K.
         """
         first, before = pick(block, 0), ts.metrics
         ts = ts._replace(metrics=self._own(before, first))
-        ts = jax.lax.fori_loop(0, n, lambda i, ts: self.train_step(ts, pick(block, i)), ts)
+        ts = _through(block, n, lambda i, ts: self.train_step(ts, pick(block, i)), ts)
         ts = ts._replace(metrics=self._merged(before, ts.metrics, first))
         return ts, self.logs(ts.metrics)
 
@@ -356,7 +356,7 @@ class Program:
             return self.test_step(params, carry[1], carry[0], pick(block, i))
 
         first = pick(block, 0)
-        after, state = jax.lax.fori_loop(0, n, step, (self._own(metrics, first), state))
+        after, state = _through(block, n, step, (self._own(metrics, first), state))
         metrics = self._merged(metrics, after, first)
         return metrics, state, self.logs(metrics)
 
@@ -434,6 +434,17 @@ class OutputGoal(NamedTuple):
 
 def _size(batch):
     return jax.tree.leaves(batch["x"])[0].shape[0]
+
+
+def _through(block, n, step, carry):
+    """Returns the carry after step(i, carry) for the first `n` batches of a block.
+
+    On accelerators a block of one batch is no loop: on a GPU XLA copies a loop's condition to the host before each
+    round, and after the last, and waits for it, so that no dispatch could be made while another is under way.
+    """
+    if kernels.chosen() == "lax" and jax.tree.leaves(block)[0].shape[0] == 1:
+        return step(0, carry)
+    return jax.lax.fori_loop(0, n, step, carry)
 
 
 def pick(block, i):

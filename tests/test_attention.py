@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 
 import jax
 import jax.numpy as jnp
@@ -157,6 +158,33 @@ def test_matches_jax_nn():
     every = ({}, {"mask": mask}, {"bias": bias, "is_causal": True}, {"scale": 0.3, "mask": mask, "bias": bias})
     ours = compiled(lambda *a: [attend.dot_product_attention(*a, **o).output for o in every])
     _close(ours(q, k, v), compiled(lambda *a: [jax.nn.dot_product_attention(*a, **o) for o in every])(q, k, v))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_gradients_in_half_precision_are_products_in_half_precision(dtype):
+    """JAX's own gradients of a product that gives float32 were products of float32 arrays."""
+    q = jax.ShapeDtypeStruct((2, 4, 2, 8), dtype)
+
+    def loss(q, k, v):
+        out = attend.dot_product_attention(q, k, v).output + attend.attend(attend.dot_scores(q, k), v)[0]
+        return jnp.sum(out.astype(jnp.float32))
+
+    lowered = jax.jit(jax.grad(loss, (0, 1, 2))).lower(q, q, q).as_text()
+    found = re.findall(r"dot_general .* : \(tensor<.*x(\w+)>, tensor<.*x(\w+)>\)", lowered)
+    assert len(found) == 2 * 6 and {t for pair in found for t in pair} == {jnp.dtype(dtype).name.replace("float", "f")}
+
+
+def test_a_wide_product_is_differentiated_like_any_other(key):
+    """Forwards, backwards, twice, and with respect to one side."""
+    a, b = jax.random.normal(key, (3, 4)), jax.random.normal(key, (4, 2))
+
+    def derivatives(product):
+        def f(a, b):
+            return jnp.sum(jnp.sin(product(a, b)))
+
+        return jax.grad(f)(a, b), jax.grad(f, 1)(a, b), jax.hessian(f, (0, 1))(a, b), jax.jvp(f, (a, b), (2 * a, b))
+
+    _close(derivatives(attend.wide_matmul), derivatives(jnp.matmul))
 
 
 def test_a_query_without_keys_takes_the_mean_of_all_values():

@@ -547,6 +547,19 @@ def test_indices_are_checked_on_the_host():
         make("CategoryEncoding", 4).check_values(np.array([1, 4]))
 
 
+def test_half_precision_rows_of_an_embedding_add_up_in_float32():
+    """A table cast as a whole has gradients that are sums in bfloat16: of 1,000 ones 256 were left."""
+    layer = make("Embedding", 2, 1, dtype="mixed_bfloat16")
+    params, _ = layer.init(jax.random.key(0), (1000,))
+
+    def total(params):
+        y, _ = layer.apply(params, {}, jnp.ones(1000, jnp.int32))
+        assert y.dtype == jnp.bfloat16
+        return jnp.sum(y.astype(jnp.float32))
+
+    assert jax.grad(total)(params)["embeddings"].ravel().tolist() == [0, 1000]
+
+
 def test_embedding_starts_from_a_given_table():
     table = np.arange(6.0, dtype="float32").reshape(3, 2)
     layer = make("Embedding", 3, 2, initial_table=[table])

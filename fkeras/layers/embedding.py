@@ -56,6 +56,7 @@ class Embedding(Layer):
     mask_zero: bool = False
     initial_table: Any = setting(default=None, saved=False)
     takes_ints = "only"
+    casts = False  # rows are cast, not the table: less to do, and the gradients of a row add up in float32
 
     def check(self):
         shape = (self.input_dim, self.output_dim)
@@ -74,7 +75,7 @@ class Embedding(Layer):
         return {"embeddings": Weight(table, start, self.embeddings_regularizer, self.embeddings_constraint)}
 
     def forward(self, params, state, x, ctx):
-        return embed(x, params["embeddings"]), state
+        return embed(x, params["embeddings"]).astype(self.dtype.compute_dtype), state
 
     def compute_mask(self, x, mask=None):
         return x != 0 if self.mask_zero else None
