@@ -26,11 +26,14 @@ MIXED = "mixed"  # stands for the axis of an array in which rows may have met
 
 
 class Mixed(Exception):
-    """Rows may meet, or the program has a loop."""
+    """Rows may meet."""
 
 
-def row_bytes(function, *args, rows):
-    """Returns the bytes of a row in the largest array that `function(*args, rows)` makes.
+def look(function, *args, rows):
+    """Looks at what `function(rows, *args)` makes of rows.
+
+    Returns:
+        (bytes of a row in the largest array, whether there is a loop over time).
 
     Args:
         function: Pure function (rows, *args) -> (outputs, what is left as it was).
@@ -38,22 +41,30 @@ def row_bytes(function, *args, rows):
         rows: Tree of shapes with `ROWS` rows along the first axis.
 
     Raises:
-        Mixed: Rows may meet on the way, an output is not one of rows, or the program has a loop.
+        Mixed: Rows may meet on the way, or an output is not one of rows.
     """
     program, shape = jax.make_jaxpr(function, return_shape=True)(rows, *args)
     jaxpr, count = program.jaxpr, len(jax.tree.leaves(rows))
-    axes, largest = _follow(jaxpr, [0] * count + [None] * (len(jaxpr.invars) - count))
+    seen = Seen()
+    axes = _follow(jaxpr, [0] * count + [None] * (len(jaxpr.invars) - count), seen)
     outputs = len(jax.tree.leaves(shape[0]))
     if any(axis != 0 or v.aval.shape[:1] != (ROWS,) for axis, v in zip(axes[:outputs], jaxpr.outvars, strict=False)):
         raise Mixed
     if not all(any(v is given for given in jaxpr.invars) for v in jaxpr.outvars[outputs:]):
         raise Mixed
-    return largest // ROWS
+    return seen.largest // ROWS, seen.loops
 
 
-def _follow(jaxpr, axes):
-    """Returns the axes of the outputs and the size of the largest array with rows, in bytes."""
-    known, largest = dict(zip(jaxpr.invars, axes, strict=True)), 0
+class Seen:
+    """What was met on the way: the size of the largest array made of rows, in bytes, and loops."""
+
+    largest = 0
+    loops = False
+
+
+def _follow(jaxpr, axes, seen):
+    """Returns along which axis the rows of each output lie, or None, or MIXED."""
+    known = dict(zip(jaxpr.invars, axes, strict=True))
 
     def axis_of(v):
         return None if hasattr(v, "val") else known.get(v)  # a literal has no rows
@@ -62,20 +73,33 @@ def _follow(jaxpr, axes):
         ins = [axis_of(v) for v in eqn.invars]
         if all(axis is None for axis in ins):
             continue
-        if eqn.primitive.name in ("scan", "while", "cond"):
-            raise Mixed
-        outs = [MIXED] * len(eqn.outvars)
-        if eqn.primitive.name in CALLS:
+        name, outs = eqn.primitive.name, [MIXED] * len(eqn.outvars)
+        if name in CALLS:
             inner = next(p for name, p in eqn.params.items() if name in ("jaxpr", "call_jaxpr"))
-            outs, found = _follow(getattr(inner, "jaxpr", inner), ins)
-            largest = max(largest, found)
+            outs = _follow(getattr(inner, "jaxpr", inner), ins, seen)
+        elif name == "scan":
+            outs = _looped(eqn.params, ins, seen)
         elif MIXED not in ins:
             with contextlib.suppress(Mixed):
-                outs = [_through(eqn.primitive.name, eqn, ins)] * len(outs)
+                outs = [_through(name, eqn, ins)] * len(outs)
         for v, axis in zip(eqn.outvars, outs, strict=True):
             known[v] = axis if axis in (None, MIXED) or v.aval.shape[axis] % ROWS == 0 else MIXED
-            largest = max(largest, v.aval.size * v.aval.dtype.itemsize)
-    return [axis_of(v) for v in jaxpr.outvars], largest
+            seen.largest = max(seen.largest, v.aval.size * v.aval.dtype.itemsize)
+    return [axis_of(v) for v in jaxpr.outvars]
+
+
+def _looped(p, ins, seen):
+    """`_follow` through `lax.scan`, whose carry may take up rows on its way."""
+    seen.loops = True
+    first, last = p["num_consts"], p["num_consts"] + p["num_carry"]
+    steps = [MIXED if axis in (0, MIXED) else axis and axis - 1 for axis in ins[last:]]
+    carry = ins[first:last]
+    while True:
+        outs = _follow(p["jaxpr"].jaxpr, [*ins[:first], *carry, *steps], seen)
+        after = [b if a is None else a if b in (None, a) else MIXED for a, b in zip(carry, outs, strict=False)]
+        if after == carry:
+            return carry + [axis if axis in (None, MIXED) else axis + 1 for axis in outs[len(carry) :]]
+        carry = after
 
 
 def _through(name, eqn, ins):

@@ -8,12 +8,12 @@ import sys
 
 ROOT = pathlib.Path(__file__).parent.parent / "fkeras"
 FLOORS = [
-    {"settings", "tree", "draws", "rng", "dtypes", "cache", "once", "programs"},
+    {"settings", "tree", "draws", "rng", "dtypes", "cache", "once", "programs", "apart"},
     {"activations", "initializers", "regularizers", "constraints", "windows"},
     {"layers", "optim", "losses", "metrics"},
     {"graph"},
     {"train", "goals", "data", "callbacks", "distribute", "pace"},
-    {"trainer", "direct", "models", "summary", "saving", "utils", "datasets"},
+    {"trainer", "predictor", "direct", "models", "summary", "saving", "utils", "datasets"},
     {"compat", "optimizers", "backend", "config", "experimental", "mixed_precision", "random", "__main__", "__init__"},
 ]
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
