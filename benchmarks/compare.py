@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 
-from benchmarks import table
+from benchmarks import import_time, table
 from benchmarks.worker import PEERS
 from benchmarks.workloads import WORKLOADS
 
@@ -73,7 +73,7 @@ def environment(peer, scratch):
     """Returns a worker's environment: its backend, this repository, and no compiled programs of earlier processes."""
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     cold = {"JAX_ENABLE_COMPILATION_CACHE": "false", "TORCHINDUCTOR_CACHE_DIR": f"{scratch}/inductor"}
-    return os.environ | {"PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"} | cold | PEERS[peer][2]
+    return import_time.environment() | {"PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"} | cold | PEERS[peer][2]
 
 
 def absent(peer):
@@ -153,7 +153,7 @@ def import_times(peers, runs):
     def seconds(peer):
         start = time.perf_counter()
         command = [sys.executable, "-c", IMPORTS.get(peer, "pass")]
-        subprocess.run(command, env=environment(peer, "") if peer else None, check=True, stderr=subprocess.DEVNULL)
+        subprocess.run(command, env=environment(peer or "jax", ""), check=True, stderr=subprocess.DEVNULL)
         return time.perf_counter() - start
 
     peers = [p for p in peers if p in IMPORTS]

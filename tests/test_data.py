@@ -8,7 +8,7 @@ import pytest
 
 import fkeras
 from fkeras import layers
-from fkeras.data import feed
+from fkeras.data import feed, sources
 from fkeras.data.sources import BatchSource, Columns, Rooms, make_source
 
 X = np.arange(22, dtype=np.float32).reshape(11, 2)
@@ -47,6 +47,48 @@ def test_shuffling_batches_moves_whole_batches_and_leaves_the_ragged_one_last(wh
     straight = rows_of(make_source(Columns([X]), 4))
     assert sorted(found) == sorted(straight) and found[-1] == straight[-1]
     assert {str(rows_of(make_source(Columns([x]), 4, "batch"), seed)) for seed in range(8)} > {str(straight)}
+
+
+class Counted:
+    """An array in a file of which each piece that is read is noted."""
+
+    def __init__(self, array):
+        self.array, self.reads = array, []
+        self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim
+
+    def __len__(self):
+        return len(self.array)
+
+    def __getitem__(self, index):
+        part = self.array[index]
+        self.reads.append(len(part))
+        return part
+
+
+@pytest.mark.parametrize("shuffle", [False, True, "batch"])
+def test_a_file_is_read_in_pieces_of_several_batches(shuffle, monkeypatch):
+    monkeypatch.setattr(sources, "READ_BYTES", 70)  # rows of 8 bytes: two batches of four
+    x, straight = Counted(X), make_source(Columns([X]), 4, shuffle)
+    source = sources.FileSource(Columns([x]), 4, shuffle)
+    assert rows_of(source, 3) == rows_of(straight, 3)
+    assert x.reads[-2:] == [8, 3] and len(x.reads) < 6
+    parts = [[], []]
+    for part, found in enumerate(parts):
+        reader = source.reader(3, sources.Share(2, 2, part))
+        while got := reader.read(1, 1):
+            block = got[0]
+            found.append(block["x"][0][block["rows"]][:, 0].tolist())
+        reader.close()
+    assert [a + b for a, b in zip(*parts, strict=True)] == rows_of(straight, 3)
+
+
+def test_memory_maps_are_read_whole_and_in_any_form(tmp_path):
+    for order in "CF":
+        x = np.memmap(tmp_path / order, np.float32, "w+", shape=X.shape, order=order)
+        x[:] = X
+        source = make_source(Columns([x]), 4)
+        assert isinstance(source, sources.FileSource)
+        assert rows_of(source) == rows_of(make_source(Columns([X]), 4))
 
 
 def test_a_misspelt_shuffle_is_refused():

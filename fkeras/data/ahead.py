@@ -20,6 +20,7 @@ class Ahead:
         self.batches = batches
         self.ready, self.bytes, self.error = collections.deque(), 0, None
         self.ended = self.closed = False
+        self.wanted = 0  # batches that `take` waits for: woken for each, it would take longer than many batches do
         self.changed = threading.Condition()
         self.thread = threading.Thread(target=self._read, name="fkeras-reads-ahead", daemon=True)
         self.thread.start()
@@ -31,7 +32,8 @@ class Ahead:
                 with self.changed:
                     self.ready.append(batch)
                     self.bytes += batch.nbytes
-                    self.changed.notify_all()
+                    if self.wanted and (len(self.ready) >= self.wanted or self.bytes > AHEAD_BYTES):
+                        self.changed.notify_all()
                     while self.bytes > AHEAD_BYTES and len(self.ready) >= 2 and not self.closed:
                         self.changed.wait()
                     if self.closed:
@@ -50,8 +52,10 @@ class Ahead:
             Exception: What the iterator raised.
         """
         with self.changed:
+            self.wanted = n
             while len(self.ready) < n and not self.ended and (self.bytes <= AHEAD_BYTES or not self.ready):
                 self.changed.wait()
+            self.wanted = 0
             got = [self.ready.popleft() for _ in range(min(n, len(self.ready)))]
             self.bytes -= sum(batch.nbytes for batch in got)
             self.changed.notify_all()

@@ -20,6 +20,8 @@ from fkeras.data.ahead import Ahead
 
 BLOCK_BYTES = 1 << 23  # a block on the CPU is kept around this size: few dispatches, and little that is held twice
 ACCELERATOR_BLOCK_BYTES = 1 << 27  # on an accelerator, where a step is short and a dispatch costs more
+PAGE_BYTES = 4096
+READ_BYTES = 1 << 20  # a file is read in pieces of about this size, not batch by batch
 MAX_ROOMS = 32  # pieces of memory kept for blocks: as many as are under way, unless batches come in many sizes
 BLOCK_STEPS = 1024  # batches in a block at most
 
@@ -353,14 +355,18 @@ class FileSource(RowSource):
     def reader(self, order_seed=None, share=WHOLE):
         order, width = self.order(order_seed), share.width(self.batch_size)
         order = np.arange(self.rows) if order is None else order
+        row = sum(a[:1].nbytes for a in self.peek().all())
+        at_once = max(READ_BYTES // (row * self.batch_size), 1) if share == WHOLE else 1  # batches in a call
 
         def batches():
-            for at in range(0, self.rows, self.batch_size):
-                whole = order[at : at + self.batch_size]
-                mine = whole[share.part * width : (share.part + 1) * width]
-                take = mine if len(mine) else whole[:1]  # a part without rows is filled with a row that counts nothing
+            for start in range(0, self.rows, self.batch_size * at_once):
+                rows = order[start : start + self.batch_size * at_once]
+                mine = rows[share.part * width : (share.part + 1) * width] if share != WHOLE else rows
+                take = mine if len(mine) else rows[:1]  # a part without rows is filled with a row that counts nothing
                 read = self.columns.map(lambda a, take=take: host_array(_read_rows(a, take)))
-                yield Columns(read.x, read.y, read.w, len(mine))
+                for at in range(0, len(take), width):
+                    part = read.map(lambda a, at=at: a[at : at + width])
+                    yield Columns(part.x, part.y, part.w, min(len(mine) - at, width))
 
         return Reader(batches(), width, Share(width), self.rooms)
 
@@ -393,10 +399,15 @@ class RowsOf:
 
 def _read_rows(a, rows):
     """Reads rows in any order; HDF5 wants them ascending."""
+    if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
+        out = np.asarray(a[int(rows[0]) : int(rows[0]) + len(rows)])
+        if (
+            isinstance(a, np.ndarray) and out.flags.c_contiguous
+        ):  # a memory map: the pages come here, by the thread that
+            out.reshape(-1).view(np.uint8)[::PAGE_BYTES].max(initial=0)  # reads ahead, and no copy is taken
+        return out
     if isinstance(a, np.ndarray):
         return np.asarray(a[rows])
-    if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
-        return np.asarray(a[int(rows[0]) : int(rows[0]) + len(rows)])
     order = np.argsort(rows)
     out = np.asarray(a[rows[order]])
     return out[np.argsort(order)]
@@ -443,7 +454,7 @@ class BatchSource(Source):
 
     def _next(self):
         batch = next(self.iterator, None)
-        return None if batch is None else self.arrange(batch).map(host_array)
+        return None if batch is None else self.arrange(batch)
 
     def peek(self):
         return self.sample
