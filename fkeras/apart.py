@@ -2,7 +2,7 @@
 
 Every array is followed from the inputs on: along which axis its rows lie, that it has none, or that rows may have met.
 A row may take several places in sequence along its axis, as after [B, T, D] -> [B * T, D]. What this file has no rule
-for counts as mixing.
+for counts as mixing. A number that Python makes of the batch's size (`x / len(x)`) is not seen.
 """
 
 import contextlib
@@ -19,8 +19,6 @@ ELEMENTWISE = frozenset(
     "reduce_precision rem round rsqrt select_n shift_left shift_right_arithmetic shift_right_logical sign sin sinh "
     "sqrt square stop_gradient sub tan tanh xor".split()
 )
-
-
 CALLS = frozenset("jit pjit closed_call checkpoint remat remat2 custom_jvp_call custom_vjp_call".split())
 MIXED = "mixed"  # stands for the axis of an array in which rows may have met
 
@@ -32,13 +30,13 @@ class Mixed(Exception):
 def look(function, *args, rows):
     """Looks at what `function(rows, *args)` makes of rows.
 
-    Returns:
-        (bytes of a row in the largest array, whether there is a loop over time).
-
     Args:
         function: Pure function (rows, *args) -> (outputs, what is left as it was).
         args: Trees of arrays or shapes without rows.
         rows: Tree of shapes with `ROWS` rows along the first axis.
+
+    Returns:
+        (bytes of a row in the largest array, whether there is a loop over time).
 
     Raises:
         Mixed: Rows may meet on the way, or an output is not one of rows.
@@ -71,7 +69,8 @@ def _follow(jaxpr, axes, seen):
 
     for eqn in jaxpr.eqns:
         ins = [axis_of(v) for v in eqn.invars]
-        if all(axis is None for axis in ins):
+        without = all(axis is None for axis in ins)
+        if without and all(_along(v) is None for v in (*eqn.invars, *eqn.outvars)):
             continue
         name, outs = eqn.primitive.name, [MIXED] * len(eqn.outvars)
         if name in CALLS:
@@ -79,6 +78,8 @@ def _follow(jaxpr, axes, seen):
             outs = _follow(getattr(inner, "jaxpr", inner), ins, seen)
         elif name == "scan":
             outs = _looped(eqn.params, ins, seen)
+        elif without:
+            outs = [None if _is_even(name, eqn) else MIXED] * len(outs)
         elif MIXED not in ins:
             with contextlib.suppress(Mixed):
                 outs = [_through(name, eqn, ins)] * len(outs)
@@ -86,6 +87,24 @@ def _follow(jaxpr, axes, seen):
             known[v] = axis if axis in (None, MIXED) or v.aval.shape[axis] % ROWS == 0 else MIXED
             seen.largest = max(seen.largest, v.aval.size * v.aval.dtype.itemsize)
     return [axis_of(v) for v in jaxpr.outvars]
+
+
+def _along(v):
+    """Returns the first axis that is as long as rows are, or None."""
+    return next((axis for axis, size in enumerate(v.aval.shape) if size and size % ROWS == 0), None)
+
+
+def _is_even(name, eqn):
+    """True if an array that is not made of rows is the same along the axis that is as long: ones, not their numbers."""
+    if name == "iota":
+        return eqn.params["shape"][eqn.params["dimension"]] % ROWS > 0
+    ins = [_along(v) for v in eqn.invars]
+    if all(axis is None for axis in ins):
+        return name == "broadcast_in_dim"
+    with contextlib.suppress(Mixed):
+        _through(name, eqn, ins)
+        return True
+    return False
 
 
 def _looped(p, ins, seen):

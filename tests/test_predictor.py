@@ -40,10 +40,14 @@ APART = {
     ),
     "top": lambda x: jax.lax.top_k(x, 2)[0],
     "what nobody reads": lambda x: (x.sum(), x + 1)[1],
+    "ones": lambda x: x + jnp.ones(len(x))[:, None] * jnp.arange(3),
     "padded": lambda x: jnp.pad(x, ((0, 0), (1, 1)))[:, ::2],
 }
 MIXED = {
     "mean": lambda x: x - x.mean(0),
+    "its number": lambda x: x + jnp.arange(len(x))[:, None],
+    "how many": lambda x: x * jnp.sum(jnp.ones(len(x))),
+    "ever more": lambda x: x * jnp.cumsum(jnp.ones(len(x)))[:, None],
     "maximum": lambda x: x + x.max(),
     "softmax": lambda x: jax.nn.softmax(x, 0),
     "sums": lambda x: jnp.cumsum(x, 0),
