@@ -184,7 +184,9 @@ def machine():
 # ------------------------------------------------------------------------------------------------ main
 
 
-def _names(known):
+def names_among(known):
+    """Returns the function that reads a comma-separated option, for argparse."""
+
     def parse(text):
         names = text.split(",")
         for name in names:
@@ -198,8 +200,8 @@ def _names(known):
 def main(argv=None):
     """Runs the comparison; returns the results that it stored."""
     parser = argparse.ArgumentParser(prog="benchmarks.compare", description=__doc__.splitlines()[0])
-    parser.add_argument("--peers", type=_names(PEERS), default=list(PEERS), help="comma-separated; default all")
-    parser.add_argument("--workloads", type=_names(WORKLOADS), default=list(WORKLOADS), help="comma-separated")
+    parser.add_argument("--peers", type=names_among(PEERS), default=list(PEERS), help="comma-separated; default all")
+    parser.add_argument("--workloads", type=names_among(WORKLOADS), default=list(WORKLOADS), help="comma-separated")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "benchmarks" / "results.json")
     parser.add_argument("--quick", action="store_true", help="one short round, no settings tried: does it run?")
