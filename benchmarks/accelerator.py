@@ -137,7 +137,7 @@ def sized(work, options):
 def main(argv=None):
     """Runs the comparison; returns the results that it stored."""
     parser = argparse.ArgumentParser(prog="benchmarks.accelerator", description=__doc__.splitlines()[0])
-    parser.add_argument("--peers", type=compare.names_among(PEERS), default=list(PEERS), help="comma-separated; default all")
+    parser.add_argument("--peers", type=compare.names_among(PEERS), default=list(PEERS), help="comma-separated")
     parser.add_argument("--models", type=compare.names_among(MODELS), default=list(MODELS), help="comma-separated")
     parser.add_argument("--batch", type=int, help="rows of a step; default 256 images, 8 x 1,024 tokens")
     parser.add_argument("--image", type=int, help="height and width of ResNet's images; default 224")

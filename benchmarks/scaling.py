@@ -372,7 +372,7 @@ def _table(lines):
 def main(argv=None):
     """Measures, computes, prints tables and stores JSON; returns what it stored."""
     parser = argparse.ArgumentParser(prog="benchmarks.scaling", description=__doc__.splitlines()[0])
-    parser.add_argument("--workloads", type=compare.names_among(WORKLOADS), default=list(MEASURED), help="which to measure")
+    parser.add_argument("--workloads", type=compare.names_among(WORKLOADS), default=list(MEASURED), help="which ones")
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--out", type=pathlib.Path, default=compare.ROOT / "benchmarks" / "scaling.json")
     parser.add_argument("--quick", action="store_true", help="one short round on 1 and 2 devices: does it run?")

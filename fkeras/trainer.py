@@ -41,7 +41,7 @@ class Trainer:
     _compiled = None
     _programs = None
     _last_trained = None, None  # the program of the last training step, and what `compile` had fixed then
-    _lone_rows = 0  # predictions of a single row since the last one of several
+    _lone_rows = 0  # predictions of a single row, one after the other, up to `LONE_ROWS`; then as many as there were
     _direct = None  # the `Direct` of the last single batches
     train_step = None  # a model of one's own may define train_step(ts, batch) -> (ts, logs), pure
     test_step = None  # and test_step(ts, batch) -> logs
@@ -125,6 +125,7 @@ class Trainer:
         }
         self._seed = rng.next_seed()
         self._programs, self._goal_cache, self._paces = Programs(), {}, {}
+        self.__dict__["_lone_rows"] = 0
 
     @property
     def _seed(self):
@@ -537,9 +538,10 @@ class Trainer:
             return outputs
         source = feed.prediction_source(self, x, batch_size, steps)
         self._ready(source, "predict")
-        lone_rows = self._lone_rows + 1 if source.in_memory and source.rows == 1 else 0
-        self.__dict__["_lone_rows"] = lone_rows
-        if lone_rows >= LONE_ROWS:
+        lone = source.in_memory and source.rows == 1
+        if lone or self._lone_rows < LONE_ROWS:  # a program for a single row, once there, is used whenever there is one
+            self.__dict__["_lone_rows"] = self._lone_rows + 1 if lone else 0
+        if lone and self._lone_rows >= LONE_ROWS:
             source.batch_size = 1
         verbose = _verbosity(verbose)
         total = _steps(source, steps, "steps")
@@ -572,7 +574,7 @@ class Trainer:
         done += [_fetch(devices, *w) for w in waiting]
         if self._is_stateful():
             self.scatter(params, state)
-        if source.batch_size == 1 and lone_rows:
+        if source.batch_size == 1 and lone:
             self._keep_direct(source.columns.x, devices)
         callbacks.on_predict_end()
         if not done:

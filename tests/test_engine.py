@@ -74,6 +74,13 @@ def test_rows_predicted_one_at_a_time_get_a_program_of_their_own():
     rows = [model.predict(x[i : i + 1], verbose=0) for i in range(10)]
     np.testing.assert_allclose(np.concatenate(rows), whole[:10], rtol=1e-5, atol=1e-6)
     rows[0][:] = 0  # an array of one's own
+    model.predict(x, verbose=0)
+    model.set_weights([a + 1 for a in model.get_weights()])
+    asked = []
+    run = model._run_predict
+    model._run_predict = lambda *args: asked.append(args[3]["x"][0].shape) or run(*args)
+    model.predict(x[:1], verbose=0)  # the program for a single row is there already
+    assert asked == [(1, 1, 4)]
     assert [program.why for program in model.compile_report()][1:] == [
         "x: float32[1024, 32, 4] -> float32[1, 1, 4]; rows: bool[1024, 32] -> bool[1, 1]"
     ]
