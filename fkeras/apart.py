@@ -65,12 +65,15 @@ def _follow(jaxpr, axes, seen):
     known = dict(zip(jaxpr.invars, axes, strict=True))
 
     def axis_of(v):
-        return None if hasattr(v, "val") else known.get(v)  # a literal has no rows
+        if not hasattr(v, "val") and v in known:  # a literal has a value, and no place in a dict
+            return known[v]
+        return None if _along(v) is None else MIXED  # a constant as long as the batch: NumPy's numbers of rows, say
 
     for eqn in jaxpr.eqns:
         ins = [axis_of(v) for v in eqn.invars]
         without = all(axis is None for axis in ins)
         if without and all(_along(v) is None for v in (*eqn.invars, *eqn.outvars)):
+            known.update(dict.fromkeys(eqn.outvars))
             continue
         name, outs = eqn.primitive.name, [MIXED] * len(eqn.outvars)
         if name in CALLS:

@@ -41,7 +41,7 @@ class Trainer:
     _compiled = None
     _programs = None
     _last_trained = None, None  # the program of the last training step, and what `compile` had fixed then
-    _lone_rows = 0  # predictions of a single row, one after the other, up to `LONE_ROWS`; then as many as there were
+    _lone_rows = 0  # predictions of a single row, one after the other; once at `LONE_ROWS` it does not fall back
     _direct = None  # the `Direct` of the last single batches
     train_step = None  # a model of one's own may define train_step(ts, batch) -> (ts, logs), pure
     test_step = None  # and test_step(ts, batch) -> logs

@@ -46,6 +46,8 @@ APART = {
 MIXED = {
     "mean": lambda x: x - x.mean(0),
     "its number": lambda x: x + jnp.arange(len(x))[:, None],
+    "its number by NumPy": lambda x: x + np.arange(len(x), dtype="float32")[:, None],
+    "its number in a call": lambda x: jax.jit(lambda x: x * np.arange(len(x), dtype="float32")[:, None])(x),
     "how many": lambda x: x * jnp.sum(jnp.ones(len(x))),
     "ever more": lambda x: x * jnp.cumsum(jnp.ones(len(x)))[:, None],
     "maximum": lambda x: x + x.max(),

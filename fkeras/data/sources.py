@@ -401,10 +401,9 @@ def _read_rows(a, rows):
     """Reads rows in any order; HDF5 wants them ascending."""
     if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
         out = np.asarray(a[int(rows[0]) : int(rows[0]) + len(rows)])
-        if (
-            isinstance(a, np.ndarray) and out.flags.c_contiguous
-        ):  # a memory map: the pages come here, by the thread that
-            out.reshape(-1).view(np.uint8)[::PAGE_BYTES].max(initial=0)  # reads ahead, and no copy is taken
+        if isinstance(a, np.ndarray) and out.flags.c_contiguous:
+            # A memory map: its pages come here, in the thread that reads ahead, and no copy is taken.
+            out.reshape(-1).view(np.uint8)[::PAGE_BYTES].max(initial=0)
         return out
     if isinstance(a, np.ndarray):
         return np.asarray(a[rows])
