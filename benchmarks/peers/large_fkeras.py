@@ -38,12 +38,11 @@ class _Clock(fkeras.callbacks.Callback):
 
 def build(work):
     """Returns the uncompiled model; its layers have the names that the parameters of `large_jax` have."""
-    before = fkeras.config.dtype_policy()
     fkeras.config.set_dtype_policy(work.policy)
     try:
         return MODELS[work.name](work)
     finally:
-        fkeras.config.set_dtype_policy(before)
+        fkeras.config.set_dtype_policy(None)
 
 
 def _resnet(work):
