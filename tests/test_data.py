@@ -65,6 +65,37 @@ class Counted:
         return part
 
 
+def test_a_data_set_that_lies_in_its_file_as_an_array_does_is_mapped(tmp_path):
+    path, x = tmp_path / "x.h5", np.arange(30.0).reshape(10, 3) - 9
+    arrays = {"double": x, "half": x.astype("float16"), "int": x.astype(int), "bool": x > 0}
+    with h5py.File(path, "w", userblock_size=512) as file:
+        for name, a in arrays.items():
+            file[name] = a
+        file["complex"], file["swapped"] = x + 1j, x.astype(">f4")
+        file.create_dataset("pieces", data=x, chunks=(4, 3))
+        file.create_dataset("small", data=x, compression="gzip")
+        file.create_dataset("unwritten", (10, 3), "float32", fillvalue=7)
+        file.create_dataset("nothing", (0, 3), "float32")
+        file.create_dataset("external", data=x, external=[(str(tmp_path / "raw"), 0, x.nbytes)])
+        assert not isinstance(sources.mapped(file["double"]), np.memmap)  # what was written may not be there yet
+    with h5py.File(path) as file:
+        other = tmp_path / "other"
+        other.write_bytes(bytes(10_000))
+        other.rename(path)  # h5py still reads the file it opened, and so does the map
+        for name, data in file.items():
+            found = sources.mapped(data)
+            assert isinstance(found, np.memmap) == (name in arrays), name
+            np.testing.assert_array_equal(found[:], data[:], name)
+            if name in arrays:
+                np.testing.assert_array_equal(found, arrays[name], name)
+                assert not found.flags.writeable
+        source = make_source(Columns([file["double"]]), 4, True)
+    assert rows_of(source, 1) == rows_of(make_source(Columns([x]), 4, True), 1)  # the file is closed, the map stays
+    with h5py.File(path, "w", driver="core", backing_store=False) as file:
+        file["x"] = x
+        assert not isinstance(sources.mapped(file["x"]), np.memmap)
+
+
 @pytest.mark.parametrize("shuffle", [False, True, "batch"])
 def test_a_file_is_read_in_pieces_of_several_batches(shuffle, monkeypatch):
     monkeypatch.setattr(sources, "READ_BYTES", 70)  # rows of 8 bytes: two batches of four
