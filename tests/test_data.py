@@ -1,5 +1,7 @@
 """Sources of batches and what becomes of arguments on the way to them: without models where that is possible."""
 
+import os
+
 import h5py
 import jax
 import jax.numpy as jnp
@@ -8,7 +10,7 @@ import pytest
 
 import fkeras
 from fkeras import layers
-from fkeras.data import feed, sources
+from fkeras.data import feed, files, sources
 from fkeras.data.sources import BatchSource, Columns, Rooms, make_source
 
 X = np.arange(22, dtype=np.float32).reshape(11, 2)
@@ -77,13 +79,13 @@ def test_a_data_set_that_lies_in_its_file_as_an_array_does_is_mapped(tmp_path):
         file.create_dataset("unwritten", (10, 3), "float32", fillvalue=7)
         file.create_dataset("nothing", (0, 3), "float32")
         file.create_dataset("external", data=x, external=[(str(tmp_path / "raw"), 0, x.nbytes)])
-        assert not isinstance(sources.mapped(file["double"]), np.memmap)  # what was written may not be there yet
+        assert not isinstance(files.mapped(file["double"]), np.memmap)  # what was written may not be there yet
     with h5py.File(path) as file:
         other = tmp_path / "other"
         other.write_bytes(bytes(10_000))
         other.rename(path)  # h5py still reads the file it opened, and so does the map
         for name, data in file.items():
-            found = sources.mapped(data)
+            found = files.mapped(data)
             assert isinstance(found, np.memmap) == (name in arrays), name
             np.testing.assert_array_equal(found[:], data[:], name)
             if name in arrays:
@@ -93,7 +95,41 @@ def test_a_data_set_that_lies_in_its_file_as_an_array_does_is_mapped(tmp_path):
     assert rows_of(source, 1) == rows_of(make_source(Columns([x]), 4, True), 1)  # the file is closed, the map stays
     with h5py.File(path, "w", driver="core", backing_store=False) as file:
         file["x"] = x
-        assert not isinstance(sources.mapped(file["x"]), np.memmap)
+        assert not isinstance(files.mapped(file["x"]), np.memmap)
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system takes no such advice")
+def test_the_system_is_told_which_rows_of_a_large_file_come_next(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "SMALL_BYTES", 0)
+    monkeypatch.setattr(sources, "READ_BYTES", 200)
+    told = []
+
+    def advise(file, start, size, advice):
+        assert advice == os.POSIX_FADV_WILLNEED
+        told.append(np.frombuffer(os.pread(file, size, start), float))
+
+    monkeypatch.setattr(os, "posix_fadvise", advise)
+    x = np.random.default_rng(0).normal(size=(5000, 3))
+    np.save(tmp_path / "x.npy", x)
+    with h5py.File(tmp_path / "x.h5", "w", userblock_size=8192) as file:
+        file["x"] = x
+    whole = np.load(tmp_path / "x.npy", mmap_mode="r")
+    for data in (whole, whole[1000:], h5py.File(tmp_path / "x.h5")["x"]):
+        for part in make_source(Columns([data]), 4, True).split(0.7, 4):
+            part.shuffle = True
+            told.clear()
+            read = np.concatenate([b.x[0][: b.real] for b in _batches(part)])
+            np.testing.assert_array_equal(np.stack(told).astype(read.dtype), read)
+    told.clear()
+    list(_batches(make_source(Columns([whole]), 4, "batch")))
+    assert not told and len(read) == 3500
+
+
+def _batches(source):
+    reader = source.reader(1)
+    while got := reader.batches.take(1):
+        yield from got
+    reader.close()
 
 
 @pytest.mark.parametrize("shuffle", [False, True, "batch"])

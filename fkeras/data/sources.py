@@ -10,18 +10,17 @@ import functools
 import itertools
 import math
 import operator
-import os
 import sys
 from typing import NamedTuple
 
 import numpy as np
 
 from fkeras import dtypes
+from fkeras.data import files
 from fkeras.data.ahead import Ahead
 
 BLOCK_BYTES = 1 << 23  # a block on the CPU is kept around this size: few dispatches, and little that is held twice
 ACCELERATOR_BLOCK_BYTES = 1 << 27  # on an accelerator, where a step is short and a dispatch costs more
-PAGE_BYTES = 4096
 READ_BYTES = 1 << 20  # a file is read in pieces of about this size, not batch by batch
 MAX_ROOMS = 32  # pieces of memory kept for blocks: as many as are under way, unless batches come in many sizes
 BLOCK_STEPS = 1024  # batches in a block at most
@@ -359,15 +358,22 @@ class FileSource(RowSource):
         row = sum(a[:1].nbytes for a in self.peek().all())
         at_once = max(READ_BYTES // (row * self.batch_size), 1) if share == WHOLE else 1  # batches in a call
 
+        def mine(start):
+            rows = order[start : start + self.batch_size * at_once]
+            return rows[share.part * width : (share.part + 1) * width] if share != WHOLE else rows
+
         def batches():
-            for start in range(0, self.rows, self.batch_size * at_once):
-                rows = order[start : start + self.batch_size * at_once]
-                mine = rows[share.part * width : (share.part + 1) * width] if share != WHOLE else rows
-                take = mine if len(mine) else rows[:1]  # a part without rows is filled with a row that counts nothing
-                read = self.columns.map(lambda a, take=take: host_array(_read_rows(a, take)))
-                for at in range(0, len(take), width):
-                    part = read.map(lambda a, at=at: a[at : at + width])
-                    yield Columns(part.x, part.y, part.w, min(len(mine) - at, width))
+            starts = range(0, self.rows, self.batch_size * at_once)
+            with files.announcing(self.columns.all() if self.shuffle is True else ()) as announce:
+                announce(mine(0))
+                for start in starts:
+                    announce(mine(start + starts.step))
+                    rows = mine(start)
+                    take = rows if len(rows) else order[start:][:1]  # filled with a row that counts nothing
+                    read = self.columns.map(lambda a, take=take: host_array(files.read_rows(a, take)))
+                    for at in range(0, len(take), width):
+                        part = read.map(lambda a, at=at: a[at : at + width])
+                        yield Columns(part.x, part.y, part.w, min(len(rows) - at, width))
 
         return Reader(batches(), width, Share(width), self.rooms)
 
@@ -376,41 +382,9 @@ class FileSource(RowSource):
 
     def split(self, fraction, batch_size):
         at = math.floor(self.rows * (1 - fraction))
-        first = self.columns.map(lambda a: RowsOf(a, 0, at))
-        last = self.columns.map(lambda a: RowsOf(a, at, self.rows))
+        first = self.columns.map(lambda a: files.RowsOf(a, 0, at))
+        last = self.columns.map(lambda a: files.RowsOf(a, at, self.rows))
         return FileSource(first, self.batch_size, self.shuffle), FileSource(last, batch_size)
-
-
-class RowsOf:
-    """Rows start..stop of an array-like that is not read before it is indexed."""
-
-    def __init__(self, array, start, stop):
-        self.array, self.start, self.stop = array, start, stop
-        self.shape, self.dtype = (stop - start, *array.shape[1:]), array.dtype
-
-    def __len__(self):
-        return self.stop - self.start
-
-    def __getitem__(self, index):
-        if isinstance(index, slice):
-            start, stop, _ = index.indices(len(self))
-            return self.array[self.start + start : self.start + stop]
-        return _read_rows(self.array, np.asarray(index) + self.start)
-
-
-def _read_rows(a, rows):
-    """Reads rows in any order; HDF5 wants them ascending."""
-    if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
-        out = np.asarray(a[int(rows[0]) : int(rows[0]) + len(rows)])
-        if isinstance(a, np.ndarray) and out.flags.c_contiguous:
-            # A memory map: its pages come here, in the thread that reads ahead, and no copy is taken.
-            out.reshape(-1).view(np.uint8)[::PAGE_BYTES].max(initial=0)
-        return out
-    if isinstance(a, np.ndarray):
-        return np.asarray(a[rows])
-    order = np.argsort(rows)
-    out = np.asarray(a[rows[order]])
-    return out[np.argsort(order)]
 
 
 class BatchSource(Source):
@@ -544,36 +518,10 @@ def is_rows(x):
     return hasattr(x, "shape") and not isinstance(x, type) and not hasattr(x, "element_spec")
 
 
-def stays_in_file(a):
-    """True for arrays that are read by slices: h5py data sets and memory maps."""
-    return isinstance(a, (np.memmap, RowsOf)) or _is_dataset(a)
-
-
-def _is_dataset(a):
-    return hasattr(a, "id") and hasattr(a, "chunks") and hasattr(a, "file")
-
-
-def mapped(a):
-    """Returns a memory map of an h5py data set that lies in its file as an array does, anything else as it is.
-
-    That is one in a single piece, uncompressed, of numbers as this machine has them, in a file opened to read. Its rows
-    come without a copy, in any order: HDF5 takes 100 us and more to find the rows of a batch that was shuffled.
-    """
-    if not _is_dataset(a) or a.file.mode != "r" or a.file.driver != "sec2" or os.name != "posix":
-        return a
-    start = a.id.get_offset()  # None where it is in pieces, or elsewhere
-    if start is None or a.external or not a.dtype.isnative or a.dtype.kind not in "biuf":
-        return a
-    if not a.size or a.id.get_storage_size() != a.nbytes:  # nothing was written yet
-        return a
-    with os.fdopen(os.dup(a.file.id.get_vfd_handle()), "rb") as file:  # the file that h5py has open, whatever its name
-        return np.memmap(file, a.dtype, "r", start, a.shape)
-
-
 def make_source(columns, batch_size, shuffle=False):
     """Returns the source for `Columns` of arrays: in memory, or in a file if any of them is."""
     if isinstance(shuffle, str) and shuffle != "batch":
         raise ValueError(f"expected shuffle as True, False or 'batch', got {shuffle!r}.")
-    if any(stays_in_file(a) for a in columns.all()):
-        return FileSource(columns.map(mapped), batch_size, shuffle)
+    if any(files.stays_in_file(a) for a in columns.all()):
+        return FileSource(columns.map(files.mapped), batch_size, shuffle)
     return ArraySource(columns, batch_size, shuffle)
