@@ -14,6 +14,9 @@ from fkeras.layers.input import Input, InputLayer
 from fkeras.layers.masks import spread
 from fkeras.layers.shapes import Spec, is_shape, is_spec
 from fkeras.layers.symbol import Node, Symbol
+from fkeras.unread import cells_to_make
+
+_BY_ID = ("_call", "_place", "_cells")  # attributes of a graph whose keys are ids of this process
 
 
 class Traced:
@@ -74,6 +77,7 @@ class Graph:
             calls[id(node.layer)] += 1
         # Random keys are folded by place, not by name: default names count over the process, a rerun's are others.
         self._place = {id(layer): place for place, layer in enumerate(self.layers)}
+        self._cells = cells_to_make(self.nodes, self.output_symbols)
 
     def __getstate__(self):
         """What pickle and deepcopy take. All calls in their order come first: following them back nests too deep."""
@@ -84,7 +88,7 @@ class Graph:
                 found[id(node)] = node
                 stack += [s.node for s in _parents(node)]
         calls = sorted(found.values(), key=lambda n: n.order)
-        return calls, {name: value for name, value in vars(self).items() if name not in ("_call", "_place")}
+        return calls, {name: value for name, value in vars(self).items() if name not in _BY_ID}
 
     def __setstate__(self, state):
         vars(self).update(state[1])
@@ -161,7 +165,8 @@ class Graph:
             mask = jax.tree.map(lambda s: masks[id(s)], node.inputs)
             if node.mask is not None:
                 mask = jax.tree.map(lambda s: values[id(s)], node.mask)
-            here = ctx.at(self._place[id(layer)], *([call] if (call := self._call[id(node)]) else []), mask=mask)
+            place = self._place[id(layer)], *([call] if (call := self._call[id(node)]) else [])
+            here = ctx.at(*place, mask=mask, cells=self._cells.get(id(node)))
             if node.training is not None:
                 here = here.at(training=node.training)
             own = params.get(layer.name, {}), new_state.get(layer.name, {})

@@ -11,7 +11,7 @@ FLOORS = [
     {"settings", "tree", "draws", "rng", "dtypes", "cache", "once", "programs", "apart"},
     {"activations", "initializers", "regularizers", "constraints", "windows"},
     {"layers", "optim", "losses", "metrics"},
-    {"graph"},
+    {"graph", "unread"},
     {"train", "goals", "data", "callbacks", "distribute", "pace"},
     {"trainer", "predictor", "direct", "models", "summary", "saving", "utils", "datasets"},
     {"compat", "optimizers", "backend", "config", "experimental", "mixed_precision", "random", "__main__", "__init__"},

@@ -81,6 +81,7 @@ class ReLU(Layer):
     negative_slope: float = setting(at_least_zero, 0.0)
     threshold: float = setting(at_least_zero, 0.0)
     supports_masking = True
+    local = True
 
     def forward(self, params, state, x, ctx):
         return activations.relu(x, self.negative_slope, self.max_value, self.threshold), state
@@ -97,6 +98,7 @@ class LeakyReLU(Layer):
 
     negative_slope: float = setting(at_least_zero, 0.3)
     supports_masking = True
+    local = True
 
     def forward(self, params, state, x, ctx):
         return activations.leaky_relu(x, self.negative_slope), state
@@ -166,6 +168,7 @@ class ELU(Layer):
 
     alpha: float = setting(float, 1.0)
     supports_masking = True
+    local = True
 
     def forward(self, params, state, x, ctx):
         return activations.elu(x, self.alpha), state

@@ -86,6 +86,8 @@ class Context:
         axis: Name of the device axis under pmap, or None.
         path: Places of the layers around this call; random keys are folded by it.
         losses: List that inner losses are added to as (sum, count), and `custom.Log`s, or None to drop them.
+        cells: How many cells of each axis of space anything reads of the output, from the start, or None for all. A
+            layer that is `local` may make those only.
     """
 
     training: bool = False
@@ -96,6 +98,7 @@ class Context:
     axis: str | None = None
     path: tuple = ()
     losses: list | None = None
+    cells: tuple | None = None
 
     def at(self, *path, **changes):
         """Returns the context of a call further inside."""
@@ -157,6 +160,7 @@ class Layer(Configured):
     takes_ints = False  # integer inputs reach `forward` as they are instead of in the compute dtype
     casts = True  # False for containers, whose inner layers each follow their own policy
     supports_masking = False  # an input's mask is the output's too
+    local = False  # each cell of [B, *space, C] is made of cells near it, which `cells_read` tells
     _cell = None
     _nodes = ()
     _counts: dict[str, int] = {}
@@ -172,6 +176,13 @@ class Layer(Configured):
         if custom.is_keras_style(self):
             return custom.forward(self, params, state, x, ctx)
         raise TypeError(f"{type(self).__name__} has neither `forward(params, state, x, ctx)` nor `call(x)`.")
+
+    def cells_read(self, shape, cells):
+        """Returns how many cells of each axis of space, from the start, are read of an input of `shape`.
+
+        For a `local` layer. cells: How many cells it makes, or None for all. Returns None if it reads all.
+        """
+        return cells
 
     def compute_mask(self, x, mask):
         """Returns the mask of the output: that of the input, if the layer supports masking."""

@@ -258,9 +258,26 @@ class Conv(Convolution):
         kernel = Weight(size, self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint)
         return self.with_bias({"kernel": kernel}, self.filters)
 
+    @property
+    def local(self):
+        fixed = self.padding != "same" or max(self.strides) == 1  # what is padded in front depends on no size
+        return fixed and activations.is_elementwise(self.activation)
+
+    def cells_read(self, shape, cells):
+        return self.windows_read(shape, *self._windows, self.padding, cells)
+
+    @property
+    def _windows(self):
+        return self.kernel_size, self.strides, self.dilation_rate
+
     def forward(self, params, state, x, ctx):
-        x, kernel = self.channels_last(x), params["kernel"]
-        y = conv(x, kernel, self.strides, self.padding, self.dilation_rate, self.groups)
+        x, padding = self.channels_last(x), self.padding
+        if ctx.cells is not None:
+            sizes = x.shape[1:-1]
+            pads, _ = kernels.window_pads(sizes, *self._windows, padding)
+            reads, padding = kernels.first_windows(sizes, *self._windows, pads, ctx.cells)
+            x = x[(slice(None), *map(slice, reads))]
+        y = conv(x, params["kernel"], self.strides, padding, self.dilation_rate, self.groups)
         return self.finish(y, params), state
 
 

@@ -271,6 +271,10 @@ class Activation(Layer):
     activation: Any = setting(activations)
     supports_masking = True
 
+    @property
+    def local(self):
+        return activations.is_elementwise(self.activation)
+
     def forward(self, params, state, x, ctx):
         return self.activation(x), state
 

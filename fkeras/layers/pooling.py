@@ -118,6 +118,13 @@ class Pooling(Spatial):
         super().check_input(shape)
         self.check_windows(shape, self.pool_size, self.strides, (1,) * self.spatial, self.padding)
 
+    @property
+    def local(self):
+        return self.padding == "valid"
+
+    def cells_read(self, shape, cells):
+        return self.windows_read(shape, self.pool_size, self.strides, (1,) * self.spatial, self.padding, cells)
+
     def forward(self, params, state, x, ctx):
         x = self.channels_last(x)
         return self.as_given(self.pool(x, self.pool_size, self.strides, self.padding)), state
