@@ -8,6 +8,7 @@ keys are folded by the layer's place and the call, so that it draws anew each ti
 import collections
 
 import jax
+import jax.numpy as jnp
 
 from fkeras.layers import custom
 from fkeras.layers.input import Input, InputLayer
@@ -157,6 +158,8 @@ class Graph:
             given = jax.tree.leaves(ctx.mask, is_leaf=lambda m: m is None)
             masks.update(zip(map(id, self.input_symbols), given, strict=False))
         new_state = dict(state)
+        as_drawn = all(jnp.shape(a)[1:] == s.shape[1:] for a, s in zip(flat, self.input_symbols, strict=True))
+        cells = self._cells if as_drawn else {}  # other sizes leave other cells over
         for node in self.nodes:
             layer = node.layer
             if isinstance(layer, InputLayer):
@@ -166,7 +169,7 @@ class Graph:
             if node.mask is not None:
                 mask = jax.tree.map(lambda s: values[id(s)], node.mask)
             place = self._place[id(layer)], *([call] if (call := self._call[id(node)]) else [])
-            here = ctx.at(*place, mask=mask, cells=self._cells.get(id(node)))
+            here = ctx.at(*place, mask=mask, cells=cells.get(id(node)))
             if node.training is not None:
                 here = here.at(training=node.training)
             own = params.get(layer.name, {}), new_state.get(layer.name, {})

@@ -127,6 +127,15 @@ def test_unknown_sizes_are_made_whole():
     assert made(fkeras.Sequential([fkeras.Input((None, 8, 2)), L.Conv2D(2, 2), L.MaxPooling2D(3)])) == [None]
 
 
+def test_other_sizes_than_the_model_was_drawn_for_are_made_whole():
+    model = fkeras.Sequential([fkeras.Input((28, 28, 1)), *CHAINS["keras's first example"][1]()])
+    params, state = model.gather()
+    x = jax.random.normal(jax.random.key(0), (2, 40, 43, 1))
+    found, _ = model.apply(params, state, x)
+    assert found.shape == (2, 8, 9, 3)
+    np.testing.assert_allclose(found, one_by_one(model, params, state, x, False)[0], rtol=1e-5, atol=1e-6)
+
+
 def test_a_subclass_is_called_as_it_is():
     class Scaled(L.Conv2D):
         def call(self, x):
