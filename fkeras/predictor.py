@@ -17,7 +17,7 @@ def predictor(model):
     """Returns the pure function that `predict` compiles."""
 
     def predict(params, state, x, rows, n):
-        """Computes the outputs [K, B, ...] for the first `n` batches of `x`, leaves [K, B, ...]."""
+        """Computes the outputs [K, B, ...] of the first `n` batches of `x`, [K, B, ...], up to the last real row."""
         batch = rows.shape[1]
 
         def one(given, state):
@@ -28,6 +28,8 @@ def predictor(model):
         def through(outs, state, first, last, size):
             """Fills in the outputs of the parts `first` to `last`, of `size` rows each."""
             given = _parts((x, rows), size)
+            real = jnp.any(given[1], 1)
+            last = jnp.minimum(last, jnp.max(jnp.where(real, jnp.arange(1, len(real) + 1), 0)))
 
             def step(i, carry):
                 y, state = one(pick(given, i), carry[1])

@@ -135,15 +135,16 @@ def test_sizes_and_padding_change_no_number():
     assert made.predict(X[:3], verbose=0).shape == (3, 2)
 
 
-def test_one_program_serves_all_sizes():
+@pytest.mark.parametrize("size", [None, 8, 256])
+def test_one_program_serves_all_sizes(size):
     """Ragged sizes, weights on and off and a changing learning rate compile one train and one eval program."""
     made = model()
-    for rows in (50, 33, 7):
-        made.fit(X[:rows], Y[:rows], verbose=0)
-        made.fit(X[:rows], Y[:rows], sample_weight=np.ones(rows), verbose=0)
+    for rows in (7, 50, 33, 1):
+        made.fit(X[:rows], Y[:rows], batch_size=size, verbose=0)
+        made.fit(X[:rows], Y[:rows], batch_size=size, sample_weight=np.ones(rows), verbose=0)
         made.optimizer.learning_rate = 0.01 / rows
-        made.evaluate(X[:rows], Y[:rows], verbose=0)
-        made.predict(X[:rows], verbose=0)
+        made.evaluate(X[:rows], Y[:rows], batch_size=size, verbose=0)
+        made.predict(X[:rows], batch_size=size, verbose=0)
     report = made.compile_report()
     assert [program.kind for program in report] == ["train", "test", "predict"], report
     assert all(program.seconds > 0 and program.flops > 0 and program.peak_bytes > 0 for program in report)

@@ -9,6 +9,8 @@ from fkeras import losses as losses_lib
 from fkeras.data.sources import ArraySource, BatchSource, Columns, PyDataset, host_array, is_rows, make_source
 from fkeras.settings import nearest
 
+LARGE_BATCH = 256  # rows; larger ones are cut where there are fewer rows
+
 
 def training_source(model, x, y, sample_weight, class_weight, batch_size, shuffle, steps, what="fit"):
     """Returns the source of (x, y, w) batches for fit or evaluate."""
@@ -222,7 +224,10 @@ def _class_weigher(model, class_weight):
 
 
 def _batch_size(batch_size, rows, what):
-    """Returns the size of a batch: as asked, but not far beyond the rows there are."""
+    """Returns the size of a batch: as asked, but if it is large not far beyond the rows there are.
+
+    One of the size asked is filled up with rows that count nothing, another size is another program to compile.
+    """
     if batch_size is None:
         batch_size = 32
     if (
@@ -232,7 +237,7 @@ def _batch_size(batch_size, rows, what):
         or batch_size < 1
     ):
         raise ValueError(f"{what}: expected batch_size >= 1, got {batch_size!r}.")
-    return min(int(batch_size), max(32, 1 << (rows - 1).bit_length()))
+    return min(int(batch_size), max(LARGE_BATCH, 1 << (rows - 1).bit_length()))
 
 
 def _check_lengths(columns, what):
