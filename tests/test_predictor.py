@@ -169,6 +169,14 @@ def test_parts_give_what_the_batches_give(make, sizes, monkeypatch):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
 
+def test_parts_without_a_real_row_are_not_computed(monkeypatch):
+    monkeypatch.setattr(predictor, "PART_BYTES", 1)
+    model = fkeras.Sequential([fkeras.Input((3,)), layers.Lambda(lambda x: x + 1)])
+    x, rows = np.zeros((2, 32, 3), "float32"), np.arange(64).reshape(2, 32) < 42
+    found, _ = jax.jit(predictor.predictor(model))({}, {}, x, rows, 2)
+    np.testing.assert_array_equal(found.reshape(64, 3)[:, 0], np.arange(64) < 48)  # six parts of eight rows
+
+
 def test_a_layer_that_mixes_rows_sees_its_whole_batch(monkeypatch):
     monkeypatch.setattr(predictor, "PART_BYTES", 1)
     model = fkeras.Sequential([layers.Input((3,)), layers.Lambda(lambda x: x - x.mean(0))])
