@@ -132,7 +132,7 @@ def _program(model, work, rows, synchronizes):
     from jax.sharding import AbstractMesh, PartitionSpec
 
     from fkeras import losses
-    from fkeras.train import OutputGoal, Program, TrainState
+    from fkeras.training.step import OutputGoal, Program, TrainState
 
     loss = losses.SparseCategoricalCrossentropy(from_logits=True) if work.classes else losses.MeanSquaredError()
     goals = [OutputGoal(loss, 1.0, None, ())]

@@ -22,7 +22,7 @@ from fkeras import (
     saving,
     utils,
 )
-from fkeras.dtypes import DTypePolicy
+from fkeras.core.dtypes import DTypePolicy
 from fkeras.initializers import Initializer
 from fkeras.layers import Layer
 from fkeras.losses import Loss

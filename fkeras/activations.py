@@ -9,8 +9,8 @@ import inspect
 import jax
 import jax.numpy as jnp
 
-from fkeras.settings import Registry, custom_object_scope
-from fkeras.settings import serialize as _serialize
+from fkeras.core.settings import Registry, custom_object_scope
+from fkeras.core.settings import serialize as _serialize
 
 
 class _Activations(Registry):

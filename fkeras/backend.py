@@ -1,6 +1,6 @@
 """The few functions of Keras's old backend module that scripts still call."""
 
-from fkeras.dtypes import epsilon, floatx, image_data_format, set_epsilon, set_floatx, set_image_data_format
+from fkeras.core.dtypes import epsilon, floatx, image_data_format, set_epsilon, set_floatx, set_image_data_format
 from fkeras.utils import clear_session
 
 

@@ -5,10 +5,10 @@ import warnings
 import jax.numpy as jnp
 
 from fkeras.activations import activations
-from fkeras.layers.base import layers
+from fkeras.core.settings import OLD_SPELLINGS
+from fkeras.layers.contract.base import layers
 from fkeras.optim import optimizers
 from fkeras.optim.schedules import InverseTimeDecay
-from fkeras.settings import OLD_SPELLINGS
 
 
 def _first_layer_shape(cls, kwargs):

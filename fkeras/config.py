@@ -1,6 +1,6 @@
 """Process-wide defaults by Keras's names: `keras.config.set_floatx("float32")`."""
 
-from fkeras.dtypes import (
+from fkeras.core.dtypes import (
     dtype_policy,
     epsilon,
     floatx,

@@ -6,9 +6,9 @@ A constraint is any function array -> array of the same shape and dtype.
 import jax.numpy as jnp
 import numpy as np
 
-from fkeras import dtypes
-from fkeras.settings import Configured, Registry, custom_object_scope, setting
-from fkeras.settings import serialize as _serialize
+from fkeras.core import dtypes
+from fkeras.core.settings import Configured, Registry, custom_object_scope, setting
+from fkeras.core.settings import serialize as _serialize
 
 # -------------------------------------------------------------------------------------- pure functions
 

@@ -12,10 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fkeras import draws, dtypes, rng
-from fkeras.settings import Configured, Registry, choice, custom_object_scope, setting
-from fkeras.settings import serialize as _serialize
-from fkeras.windows import stft_kernel, window_values
+from fkeras.core import dtypes, rng
+from fkeras.core import host_random as draws
+from fkeras.core.settings import Configured, Registry, choice, custom_object_scope, setting
+from fkeras.core.settings import serialize as _serialize
+from fkeras.core.windows import stft_kernel, window_values
 
 # -------------------------------------------------------------------------------------- pure functions
 

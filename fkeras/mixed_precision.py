@@ -1,6 +1,6 @@
 """Dtype policies by the names of `keras.mixed_precision`."""
 
-from fkeras.dtypes import DTypePolicy, dtype_policy, set_dtype_policy
+from fkeras.core.dtypes import DTypePolicy, dtype_policy, set_dtype_policy
 
 Policy = DTypePolicy
 global_policy, set_global_policy = dtype_policy, set_dtype_policy

@@ -4,14 +4,14 @@ import inspect
 
 import jax
 
-from fkeras.graph import Graph, Traced
-from fkeras.layers import custom
-from fkeras.layers.base import Layer, layers
+from fkeras.core.settings import deserialize, serialize
+from fkeras.core.symbol import Symbol
+from fkeras.graphs.graph import Graph, Traced
+from fkeras.layers.contract import custom
+from fkeras.layers.contract.base import Layer, layers
+from fkeras.layers.contract.shapes import as_shape, is_shape, is_spec
 from fkeras.layers.input import Input, InputLayer
-from fkeras.layers.shapes import as_shape, is_shape, is_spec
-from fkeras.layers.symbol import Symbol
-from fkeras.settings import deserialize, serialize
-from fkeras.trainer import Trainer
+from fkeras.training.trainer import Trainer
 
 __all__ = ["Functional", "Input", "Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
 
@@ -232,7 +232,7 @@ class Model(Trainer, Layer):
         for layer in self.layers:
             if layer.name == name:
                 return layer
-        from fkeras.settings import nearest
+        from fkeras.core.settings import nearest
 
         names = [layer.name for layer in self.layers]
         raise ValueError(
@@ -245,7 +245,7 @@ class Model(Trainer, Layer):
 
         Of a model whose input shape is not known, the names alone.
         """
-        from fkeras.summary import summary
+        from fkeras.utils.summary import summary
 
         if self.graph is not None:
             self._require_built("summarize")

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from fkeras import dtypes, rng
+from fkeras.core import dtypes, rng
 
 
 class SeedGenerator:

@@ -7,9 +7,9 @@ import math
 
 import jax.numpy as jnp
 
-from fkeras import dtypes
-from fkeras.settings import Configured, Registry, choice, custom_object_scope, setting
-from fkeras.settings import serialize as _serialize
+from fkeras.core import dtypes
+from fkeras.core.settings import Configured, Registry, choice, custom_object_scope, setting
+from fkeras.core.settings import serialize as _serialize
 
 # -------------------------------------------------------------------------------------- pure functions
 

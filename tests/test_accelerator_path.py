@@ -18,9 +18,9 @@ import fkeras
 from benchmarks import accelerator, compare
 from benchmarks.large import MODELS, SMALL
 from benchmarks.peers import large_fkeras, large_jax
-from fkeras import programs
+from fkeras.compiled import programs
 from fkeras.data import sources
-from fkeras.layers.kernels import formulation
+from fkeras.layers.kernels.convolution import formulation
 
 EPOCHS = 2
 RATES = {"resnet50": 0.01, "gpt2": 1e-3}  # low: ResNet's own would make much of bfloat16's rounding within six steps

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fkeras import activations, settings
+from fkeras import activations
+from fkeras.core import settings
 from tests.catalog.floor1 import ACTIVATIONS
 
 # Keras 3.15's own sparsemax does not sum to 1 (keras issue 23425): its judge is the definition, below.

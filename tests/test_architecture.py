@@ -8,12 +8,12 @@ import sys
 
 ROOT = pathlib.Path(__file__).parent.parent / "fkeras"
 FLOORS = [
-    {"settings", "tree", "draws", "rng", "dtypes", "cache", "once", "programs", "apart"},
-    {"activations", "initializers", "regularizers", "constraints", "windows"},
+    {"core", "compiled"},
+    {"activations", "initializers", "regularizers", "constraints"},
     {"layers", "optim", "losses", "metrics"},
-    {"graph", "unread"},
-    {"train", "goals", "data", "callbacks", "distribute", "pace"},
-    {"trainer", "predictor", "direct", "models", "summary", "saving", "utils", "datasets"},
+    {"graphs"},
+    {"training", "data", "callbacks", "distribute"},
+    {"models", "saving", "utils", "datasets"},
     {"compat", "optimizers", "backend", "config", "experimental", "mixed_precision", "random", "__main__", "__init__"},
 ]
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}

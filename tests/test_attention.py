@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 import fkeras
-from fkeras import Input, Model, tree
-from fkeras.layers import attend
+from fkeras import Input, Model
+from fkeras.core import tree
 from fkeras.layers.attention import AdditiveAttention, Attention, GroupQueryAttention, MultiHeadAttention
-from fkeras.layers.base import Layer, layers
+from fkeras.layers.contract.base import Layer, layers
 from fkeras.layers.embedding import Embedding
+from fkeras.layers.kernels import attention as attend
 from tests.catalog.layers_attention import ROWS
 
 compiled = functools.partial(

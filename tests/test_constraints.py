@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fkeras import constraints, settings
+from fkeras import constraints
+from fkeras.core import settings
 from tests.catalog.floor1 import CONSTRAINTS
 
 W = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32) * np.linspace(0, 3, 6, dtype=np.float32)

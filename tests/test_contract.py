@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import fkeras
-from fkeras import initializers, layers, settings
+from fkeras import initializers, layers
+from fkeras.core import settings
+from fkeras.core.settings import setting
 from fkeras.layers import Context, Dense, Dropout, Layer, Weight
-from fkeras.settings import setting
 
 X = np.random.default_rng(1).normal(size=(6, 4)).astype("float32")
 
@@ -287,11 +288,11 @@ def test_losses_logs_and_metrics_of_a_layer_count_real_rows_only():
 def test_layer_logs_are_the_same_on_two_steps_of_one_dispatch_and_in_gradients():
     model = averager()
     model.fit(X, X, batch_size=2, epochs=2, verbose=0)
-    program = fkeras.train.Program(model, fkeras.optimizers.SGD(0.1), [fkeras.train.OutputGoal(None, 1.0, None, ())],
-                                   model.trained_paths())  # fmt: skip
+    goals = [fkeras.training.OutputGoal(None, 1.0, None, ())]
+    program = fkeras.training.Program(model, fkeras.optimizers.SGD(0.1), goals, model.trained_paths())
     batch = {"x": X, "y": [None], "w": [np.ones(6, "float32")], "rows": None}
     params, state = model.gather()
-    ts = fkeras.train.TrainState(params, state, program.optimizer.init(params), None, jax.random.key(0))
+    ts = fkeras.training.TrainState(params, state, program.optimizer.init(params), None, jax.random.key(0))
     ts = ts._replace(metrics=program.init_metrics(ts, batch, True))
     after = jax.jit(program.train_step)(ts, batch)
     assert set(program.logs(after.metrics)) == {"loss", "activity", "largest"}

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fkeras.layers import convolution, kernels, pooling, resizing
-from fkeras.layers.base import Spec, layers
+from fkeras.layers import convolution, pooling, resizing
+from fkeras.layers.contract.base import Spec, layers
 from fkeras.layers.convolution import (
     Conv1D,
     Conv2D,
@@ -22,7 +22,8 @@ from fkeras.layers.convolution import (
     conv,
     conv_transpose,
 )
-from fkeras.layers.kernels import formulation
+from fkeras.layers.kernels import convolution as kernels
+from fkeras.layers.kernels.convolution import formulation
 from fkeras.layers.pooling import AveragePooling2D, GlobalAveragePooling1D, MaxPooling2D, average_pool, max_pool
 from fkeras.layers.resizing import Cropping1D, Cropping2D, UpSampling2D, ZeroPadding2D
 from tests.catalog.layers_conv import ROWS

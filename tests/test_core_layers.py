@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fkeras.layers.base import Context, Spec, layers
+from fkeras.core.settings import custom_object_scope, register_keras_serializable
+from fkeras.layers.contract.base import Context, Spec, layers
 from fkeras.layers.dropout import random_words
 from fkeras.layers.normalization import batch_moments
-from fkeras.settings import custom_object_scope, register_keras_serializable
 from tests.catalog.layers_core import MERGE_ROWS, ROWS
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}  # float32 sums in another order

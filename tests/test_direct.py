@@ -7,7 +7,7 @@ import pytest
 
 import fkeras
 from fkeras import layers
-from fkeras.direct import Direct
+from fkeras.training.repeated_calls import Direct
 
 ROW = np.array([[0.5, -1.0, 2.0]], np.float32)
 

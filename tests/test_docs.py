@@ -16,7 +16,7 @@ def test_code_on_the_page_runs(page, tmp_path, monkeypatch):
     if page.name == "ARCHITECTURE.md":  # its one sketch leaves the imports out
         exec(
             "from fkeras import initializers\nfrom fkeras.layers import Layer, Weight, registry as layers\n"
-            "from fkeras.settings import setting\nFn = object",
+            "from fkeras.core.settings import setting\nFn = object",
             names,
         )
     blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.S)

@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fkeras import draws, initializers, rng
+from fkeras import initializers
+from fkeras.core import host_random as draws
+from fkeras.core import rng
 
 SHAPES = [(), (5,), (3, 7, 11), (40_000,)]  # the last one is drawn in two chunks
 

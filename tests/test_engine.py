@@ -15,7 +15,7 @@ import pytest
 
 import fkeras
 from fkeras.data import sources
-from fkeras.layers import kernels
+from fkeras.layers.kernels import convolution as kernels
 
 TRAIN = """
 import fkeras, jax, numpy as np
@@ -54,7 +54,7 @@ def test_the_compilation_cache_can_be_turned_off(tmp_path):
 
 
 def test_the_cache_forgets_what_was_longest_unused(tmp_path, monkeypatch):
-    from fkeras import cache
+    from fkeras.compiled import cache
 
     for age, name in enumerate(("new", "middle", "old")):
         (tmp_path / name).write_bytes(bytes(100))
@@ -169,7 +169,7 @@ def test_data_that_fits_stay_on_the_device_and_train_alike(monkeypatch):
 
 
 def test_a_version_of_xla_without_our_option_compiles_all_the_same(monkeypatch):
-    monkeypatch.setattr("fkeras.programs._YNNPACK", "xla_cpu_there_is_no_such_option")
+    monkeypatch.setattr("fkeras.compiled.programs._YNNPACK", "xla_cpu_there_is_no_such_option")
     model = fkeras.Sequential([fkeras.layers.Input((2,)), fkeras.layers.Dense(1)])
     assert model.predict(np.ones((3, 2)), verbose=0).shape == (3, 1)
 

@@ -13,8 +13,8 @@ import pytest
 
 from fkeras import layers as L
 from fkeras import optim, saving
+from fkeras.core.settings import Registry
 from fkeras.models import Input, Model, Sequential
-from fkeras.settings import Registry
 from tests.test_saving import assert_same, chain, filled, random
 
 

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fkeras import initializers, rng, settings, windows
+from fkeras import initializers
+from fkeras.core import rng, settings, windows
 from fkeras.initializers import draw
 from tests.catalog.floor1 import FIXED_INITIALIZERS, RANDOM_INITIALIZERS
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fkeras.layers.base import layers
+from fkeras.layers.contract.base import layers
 from tests.catalog import layer_rows
 
 ROWS = layer_rows()

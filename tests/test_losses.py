@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fkeras import losses, settings
+from fkeras import losses
+from fkeras.core import settings
 from tests.catalog.losses import CATALOG, B, C, Case, T, embeddings, images, temporal
 
 CLASSES = sorted({case.cls for case in CATALOG})

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import fkeras.optim as optim
+from fkeras.core.settings import setting
+from fkeras.core.tree import flatten, unflatten
 from fkeras.optim.base import Optimizer, optimizers
-from fkeras.settings import setting
-from fkeras.tree import flatten, unflatten
 from tests.catalog.optim import CATALOG, OWN, PATHS, STEPS, arrays, gradients
 
 rows = pytest.mark.parametrize("row", CATALOG, ids=str)

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 import fkeras
-from fkeras import apart, layers, predictor
+from fkeras import layers
+from fkeras.compiled import rows as apart
 from fkeras.data import sources
-from fkeras.layers.base import Context
+from fkeras.layers.contract.base import Context
+from fkeras.training import predict as predictor
 from tests.catalog import layer_rows
 
 

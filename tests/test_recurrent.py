@@ -7,17 +7,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fkeras import initializers, tree
-from fkeras.layers import Dense, Embedding, Input, kernels
-from fkeras.layers.base import Context, Layer, Weight, layers
+from fkeras import initializers
+from fkeras.core import tree
+from fkeras.core.settings import deserialize, serialize
+from fkeras.layers import Dense, Embedding, Input
 from fkeras.layers.cells import GRUCell, LSTMCell, RNNCell, SimpleRNNCell, lstm_step
+from fkeras.layers.contract.base import Context, Layer, Weight, layers
+from fkeras.layers.contract.shapes import is_shape
 from fkeras.layers.conv_recurrent import ConvLSTM1D, ConvLSTM2D, ConvLSTMCell
+from fkeras.layers.kernels import convolution as kernels
 from fkeras.layers.recurrent import GRU, LSTM, RNN, SimpleRNN, StackedRNNCells, scan_time
-from fkeras.layers.shapes import is_shape
 from fkeras.layers.wrappers import Bidirectional, TimeDistributed
 from fkeras.models import Model
 from fkeras.saving.order import weights_by_path
-from fkeras.settings import deserialize, serialize
 from tests.catalog.layers_recurrent import CALL_ROWS, MERGE_ROWS, ROWS
 
 compiled = functools.partial(
@@ -486,7 +488,7 @@ def test_a_cell_written_for_keras_runs_as_in_keras(keras, key):
     _close(layer(x), twin(x))
     grads = compiled(jax.grad(lambda p: layer.apply(p, {}, x)[0][0].sum()))(params)
     assert all((g != 0).any() for g in jax.tree.leaves(grads))
-    from fkeras.settings import custom_object_scope
+    from fkeras.core.settings import custom_object_scope
 
     with custom_object_scope({"Minimal": mine}):
         again = RNN.from_config(layer.get_config())

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fkeras import regularizers, settings
+from fkeras import regularizers
+from fkeras.core import settings
 from tests.catalog.floor1 import REGULARIZERS
 
 X = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)

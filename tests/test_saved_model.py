@@ -18,7 +18,7 @@ from jax import lax
 
 import fkeras
 from fkeras import layers as L
-from fkeras import tree
+from fkeras.core import tree
 from fkeras.saving.order import store, weights_by_path
 from fkeras.saving.tensorflow import bundle, checksum, folder, table, wire
 from tests.catalog import layer_rows, layers_recurrent

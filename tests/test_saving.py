@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from fkeras import layers as L
-from fkeras import optim, saving, tree
-from fkeras.layers.base import Layer
+from fkeras import optim, saving
+from fkeras.core import tree
+from fkeras.layers.contract.base import Layer
 from fkeras.models import Input, Model, Sequential
 from fkeras.optim import schedules
 from fkeras.saving import configs, files, hdf5, order

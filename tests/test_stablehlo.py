@@ -9,7 +9,7 @@ import pytest
 
 import fkeras
 from fkeras import layers as L
-from fkeras import tree
+from fkeras.core import tree
 
 pytest.importorskip("flatbuffers", reason="jax.export writes its files with it: the stablehlo extra")
 

@@ -4,13 +4,13 @@
 that averages, and `OrbaxCheckpoint` needs Orbax.
 """
 
-from .base import Callback, CallbackList, LambdaCallback
-from .checkpoint import BackupAndRestore, ModelCheckpoint
-from .logs import Logs
-from .monitor import EarlyStopping, ReduceLROnPlateau, TerminateOnNaN
-from .progbar import Progbar, ProgbarLogger
-from .records import CSVLogger, History
-from .schedule import LearningRateScheduler
+from fkeras.callbacks.base import Callback, CallbackList, LambdaCallback
+from fkeras.callbacks.checkpoint import BackupAndRestore, ModelCheckpoint
+from fkeras.callbacks.logs import Logs
+from fkeras.callbacks.monitor import EarlyStopping, ReduceLROnPlateau, TerminateOnNaN
+from fkeras.callbacks.progbar import Progbar, ProgbarLogger
+from fkeras.callbacks.records import CSVLogger, History
+from fkeras.callbacks.schedule import LearningRateScheduler
 
 __all__ = [
     "BackupAndRestore",

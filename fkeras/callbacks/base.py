@@ -1,7 +1,7 @@
 """The hooks, the base class whose subclasses fill them in, and the list that calls only those that were filled in."""
 
-from ..settings import Configured, nearest
-from .logs import as_logs
+from fkeras.callbacks.logs import as_logs
+from fkeras.core.settings import Configured, nearest
 
 HOOKS = tuple(
     f"on_{kind}_{edge}" for kind in ("train", "test", "predict", "epoch", "batch") for edge in ("begin", "end")
@@ -189,8 +189,8 @@ class CallbackList(Callback):
     """
 
     def __init__(self, callbacks=None, add_history=False, add_progbar=False, model=None, **params):
-        from .progbar import ProgbarLogger
-        from .records import History
+        from fkeras.callbacks.progbar import ProgbarLogger
+        from fkeras.callbacks.records import History
 
         self.callbacks = [_checked(c) for c in _flatten(callbacks)]
         if add_history and not any(isinstance(c, History) for c in self.callbacks):

@@ -6,11 +6,11 @@ import os
 import re
 from collections import ChainMap
 
-from ..distribute import is_main
-from ..settings import nearest, setting
-from .base import Callback, ConfiguredCallback, is_overridden
-from .monitor import MonitorCallback, modes
-from .progbar import say
+from fkeras.callbacks.base import Callback, ConfiguredCallback, is_overridden
+from fkeras.callbacks.monitor import MonitorCallback, modes
+from fkeras.callbacks.progbar import say
+from fkeras.core.settings import nearest, setting
+from fkeras.distribute import is_main
 
 
 def frequency(value):

@@ -4,10 +4,10 @@ import math
 import re
 import warnings
 
-from ..settings import choice, nearest, setting
-from .base import Callback, ConfiguredCallback
-from .logs import as_float, as_logs
-from .progbar import say
+from fkeras.callbacks.base import Callback, ConfiguredCallback
+from fkeras.callbacks.logs import as_float, as_logs
+from fkeras.callbacks.progbar import say
+from fkeras.core.settings import choice, nearest, setting
 
 # The last words of the names of metrics that should rise and of those that should fall. "precision_at_recall" and its
 # kin rise.

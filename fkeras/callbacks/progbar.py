@@ -6,8 +6,8 @@ import time
 
 import numpy as np
 
-from .base import Callback
-from .logs import as_logs, is_ready
+from fkeras.callbacks.base import Callback
+from fkeras.callbacks.logs import as_logs, is_ready
 
 BOLD, GREEN, WHITE, PLAIN = "\x1b[1m", "\x1b[32m", "\x1b[37m", ""
 

@@ -4,10 +4,10 @@ import csv
 import os
 from collections.abc import Iterable
 
-from ..distribute import is_main
-from ..settings import setting
-from .base import Callback, ConfiguredCallback
-from .logs import as_logs
+from fkeras.callbacks.base import Callback, ConfiguredCallback
+from fkeras.callbacks.logs import as_logs
+from fkeras.core.settings import setting
+from fkeras.distribute import is_main
 
 
 class History(Callback):

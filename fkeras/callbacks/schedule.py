@@ -3,10 +3,10 @@
 import inspect
 import numbers
 
-from ..settings import setting
-from .base import ConfiguredCallback
-from .logs import as_float
-from .progbar import say
+from fkeras.callbacks.base import ConfiguredCallback
+from fkeras.callbacks.logs import as_float
+from fkeras.callbacks.progbar import say
+from fkeras.core.settings import setting
 
 
 def _function(value):

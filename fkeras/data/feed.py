@@ -6,8 +6,8 @@ import jax
 import numpy as np
 
 from fkeras import losses as losses_lib
+from fkeras.core.settings import nearest
 from fkeras.data.sources import ArraySource, BatchSource, Columns, PyDataset, host_array, is_rows, make_source
-from fkeras.settings import nearest
 
 LARGE_BATCH = 256  # rows; larger ones are cut where there are fewer rows
 

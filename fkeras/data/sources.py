@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fkeras import dtypes
+from fkeras.core import dtypes
 from fkeras.data import files
 from fkeras.data.ahead import Ahead
 

@@ -13,7 +13,7 @@ import threading
 import jax
 import numpy as np
 
-from fkeras import rng, tree
+from fkeras.core import rng, tree
 
 TIMEOUT = 300  # seconds that a process waits for the others
 _timeout = TIMEOUT

@@ -1,10 +1,13 @@
-"""Layers by Keras's names; see `fkeras.layers.base` for the contract they follow."""
+"""Layers by Keras's names; see `fkeras.layers.contract.base` for the contract they follow."""
 
+from fkeras.core.settings import deserialize, nearest, serialize
 from fkeras.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from fkeras.layers.attention import AdditiveAttention, Attention, GroupQueryAttention, MultiHeadAttention
-from fkeras.layers.base import Context, Layer, Variable, Weight
-from fkeras.layers.base import layers as registry
 from fkeras.layers.cells import GRUCell, LSTMCell, SimpleRNNCell
+from fkeras.layers.contract.base import Context, Layer, Variable, Weight
+from fkeras.layers.contract.base import layers as registry
+from fkeras.layers.contract.input_spec import InputSpec
+from fkeras.layers.contract.operators import GetItem, Operator
 from fkeras.layers.conv_recurrent import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D, ConvLSTMCell
 from fkeras.layers.convolution import (
     Conv1D,
@@ -31,7 +34,6 @@ from fkeras.layers.dropout import (
 )
 from fkeras.layers.embedding import Embedding
 from fkeras.layers.input import Input, InputLayer
-from fkeras.layers.input_spec import InputSpec
 from fkeras.layers.merging import (
     Add,
     Average,
@@ -58,7 +60,6 @@ from fkeras.layers.normalization import (
     SpectralNormalization,
     UnitNormalization,
 )
-from fkeras.layers.operators import GetItem, Operator
 from fkeras.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -88,7 +89,6 @@ from fkeras.layers.resizing import (
     ZeroPadding3D,
 )
 from fkeras.layers.wrappers import Bidirectional, TimeDistributed, Wrapper
-from fkeras.settings import deserialize, nearest, serialize
 
 __all__ = [
     "ELU",

@@ -5,8 +5,8 @@ from typing import Any
 import jax.numpy as jnp
 
 from fkeras import activations, constraints, initializers, regularizers
-from fkeras.layers.base import Layer, Weight, layers
-from fkeras.settings import at_least_zero, optional, setting
+from fkeras.core.settings import at_least_zero, optional, setting
+from fkeras.layers.contract.base import Layer, Weight, layers
 
 
 def _axes(value):

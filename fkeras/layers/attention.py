@@ -1,6 +1,6 @@
 """Attention as layers: of vectors (`Attention`, `AdditiveAttention`) and of heads between trained projections.
 
-The formulas are in `fkeras.layers.attend`; here are the settings, the arguments of a call, and the masks.
+The formulas are in `fkeras.layers.kernels.attention`; here are the settings, the arguments of a call, and the masks.
 """
 
 import math
@@ -9,8 +9,13 @@ from typing import Any
 import jax.numpy as jnp
 
 from fkeras import constraints, initializers, regularizers
-from fkeras.layers import custom
-from fkeras.layers.attend import (
+from fkeras.core.settings import choice, fraction, nearest, optional, positive_int, seed_or_none, setting
+from fkeras.layers.contract import custom
+from fkeras.layers.contract.base import Layer, Weight, layers
+from fkeras.layers.contract.shapes import Spec, is_shape
+from fkeras.layers.core import EinsumDense, dense
+from fkeras.layers.dropout import draw_kept, dropout
+from fkeras.layers.kernels.attention import (
     additive_scores,
     attend,
     causal_mask,
@@ -20,11 +25,6 @@ from fkeras.layers.attend import (
     mask_scores,
     window_mask,
 )
-from fkeras.layers.base import Layer, Weight, layers
-from fkeras.layers.core import EinsumDense, dense
-from fkeras.layers.dropout import draw_kept, dropout
-from fkeras.layers.shapes import Spec, is_shape
-from fkeras.settings import choice, fraction, nearest, optional, positive_int, seed_or_none, setting
 
 # ------------------------------------------------------------------------------------ calls and masks
 

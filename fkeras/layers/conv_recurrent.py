@@ -5,13 +5,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fkeras import activations, constraints, dtypes, initializers, regularizers
-from fkeras.layers import kernels
-from fkeras.layers.base import Weight, layers
+from fkeras import activations, constraints, initializers, regularizers
+from fkeras.core import dtypes
+from fkeras.core.settings import Configured, choice, fraction, ints, optional, positive_int, seed_or_none, setting
 from fkeras.layers.cells import RNNCell, draw_masks, first_shape, forget_bias, lstm_gates
+from fkeras.layers.contract.base import Weight, layers
 from fkeras.layers.convolution import conv
+from fkeras.layers.kernels import convolution as kernels
 from fkeras.layers.recurrent import OwnCell
-from fkeras.settings import Configured, choice, fraction, ints, optional, positive_int, seed_or_none, setting
 
 # -------------------------------------------------------------------------------------- pure functions
 

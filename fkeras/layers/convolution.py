@@ -5,11 +5,12 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from fkeras import activations, constraints, dtypes, initializers, regularizers
-from fkeras.layers import kernels
-from fkeras.layers.base import Weight, layers
-from fkeras.layers.spatial import Spatial
-from fkeras.settings import choice, optional, positive_int, setting
+from fkeras import activations, constraints, initializers, regularizers
+from fkeras.core import dtypes
+from fkeras.core.settings import choice, optional, positive_int, setting
+from fkeras.layers.contract.base import Weight, layers
+from fkeras.layers.contract.spatial import Spatial
+from fkeras.layers.kernels import convolution as kernels
 
 # -------------------------------------------------------------------------------------- pure functions
 

@@ -9,8 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from fkeras import activations, constraints, initializers, regularizers
-from fkeras.layers.base import Layer, Spec, Weight, layers
-from fkeras.settings import (
+from fkeras.core.settings import (
     Registry,
     get_custom_objects,
     get_registered_name,
@@ -20,6 +19,7 @@ from fkeras.settings import (
     serialize,
     setting,
 )
+from fkeras.layers.contract.base import Layer, Spec, Weight, layers
 
 # -------------------------------------------------------------------------------------- pure functions
 

@@ -11,10 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fkeras import dtypes, regularizers
-from fkeras.layers.base import Layer, layers
-from fkeras.layers.kernels import chosen
-from fkeras.settings import at_least_zero, fraction, seed_or_none, setting
+from fkeras import regularizers
+from fkeras.core import dtypes
+from fkeras.core.settings import at_least_zero, fraction, seed_or_none, setting
+from fkeras.layers.contract.base import Layer, layers
+from fkeras.layers.kernels.convolution import chosen
 
 # -------------------------------------------------------------------------------------- pure functions
 

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from fkeras import constraints, initializers, regularizers
-from fkeras.layers.base import Layer, Spec, Weight, layers
-from fkeras.settings import optional, positive_int, setting
+from fkeras.core.settings import optional, positive_int, setting
+from fkeras.layers.contract.base import Layer, Spec, Weight, layers
 
 
 def embed(indices, embeddings):

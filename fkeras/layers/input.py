@@ -1,8 +1,8 @@
 """Where a graph begins."""
 
-from fkeras.layers.base import Layer, layers
-from fkeras.layers.shapes import Spec, as_shape
-from fkeras.layers.symbol import Node
+from fkeras.core.symbol import Node
+from fkeras.layers.contract.base import Layer, layers
+from fkeras.layers.contract.shapes import Spec, as_shape
 
 
 @layers.register

@@ -6,9 +6,9 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from fkeras import dtypes
-from fkeras.layers.base import Layer, Spec, layers
-from fkeras.settings import setting
+from fkeras.core import dtypes
+from fkeras.core.settings import setting
+from fkeras.layers.contract.base import Layer, Spec, layers
 
 # -------------------------------------------------------------------------------------- pure functions
 

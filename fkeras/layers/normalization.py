@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 
 from fkeras import constraints, initializers, regularizers
-from fkeras.layers.base import Layer, Spec, Weight, layers
-from fkeras.layers.kernels import chosen, gradient_once
-from fkeras.settings import optional, positive_int, setting
+from fkeras.core.settings import optional, positive_int, setting
+from fkeras.layers.contract.base import Layer, Spec, Weight, layers
+from fkeras.layers.kernels.convolution import chosen, gradient_once
 
 # -------------------------------------------------------------------------------------- pure functions
 

@@ -5,11 +5,11 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from fkeras import dtypes
-from fkeras.layers import kernels
-from fkeras.layers.base import layers
-from fkeras.layers.spatial import Spatial
-from fkeras.settings import choice, setting
+from fkeras.core import dtypes
+from fkeras.core.settings import choice, setting
+from fkeras.layers.contract.base import layers
+from fkeras.layers.contract.spatial import Spatial
+from fkeras.layers.kernels import convolution as kernels
 
 # -------------------------------------------------------------------------------------- pure functions
 

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fkeras import dtypes
-from fkeras.layers.base import Layer, Weight, layers
-from fkeras.settings import choice, optional, positive_int, setting
+from fkeras.core import dtypes
+from fkeras.core.settings import choice, optional, positive_int, setting
+from fkeras.layers.contract.base import Layer, Weight, layers
 
 # -------------------------------------------------------------------------------------- pure functions
 

@@ -16,9 +16,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fkeras import rng
-from fkeras.layers import custom, kernels
-from fkeras.layers.base import Layer, Weight, layers
+from fkeras.core import rng
+from fkeras.core.settings import Configured, deserialize, setting, snake_case
 from fkeras.layers.cells import (
     GRUCell,
     GRUSettings,
@@ -32,8 +31,10 @@ from fkeras.layers.cells import (
     first_shape,
     sizes_of,
 )
-from fkeras.layers.recurrence import scan_product
-from fkeras.settings import Configured, deserialize, setting, snake_case
+from fkeras.layers.contract import custom
+from fkeras.layers.contract.base import Layer, Weight, layers
+from fkeras.layers.kernels import convolution as kernels
+from fkeras.layers.kernels.recurrence import scan_product
 
 # ------------------------------------------------------------------------------------------ over time
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from fkeras import dtypes
-from fkeras.layers.base import Layer, Spec, layers
-from fkeras.settings import positive_int, setting
+from fkeras.core import dtypes
+from fkeras.core.settings import positive_int, setting
+from fkeras.layers.contract.base import Layer, Spec, layers
 
 
 def _size(sizes):

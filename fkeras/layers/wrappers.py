@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fkeras.layers import custom
-from fkeras.layers.base import Layer, layers
+from fkeras.core.settings import choice, deserialize, optional, serialize, setting
+from fkeras.layers.contract import custom
+from fkeras.layers.contract.base import Layer, layers
 from fkeras.layers.recurrent import first_mask
-from fkeras.settings import choice, deserialize, optional, serialize, setting
 
 
 def _layer(value):

@@ -1,5 +1,6 @@
 """Losses by Keras's names: pure functions on arrays, and classes that add reduction, weights and masks."""
 
+from fkeras.core.settings import custom_object_scope, serialize
 from fkeras.losses.base import FunctionLoss, Loss, Reduction, Standard, as_loss, check_targets, ratio, registry
 from fkeras.losses.crossentropy import (
     BinaryCrossentropy,
@@ -40,7 +41,6 @@ from fkeras.losses.regression import (
 from fkeras.losses.segmentation import Dice, Tversky, dice, tversky
 from fkeras.losses.sequence import CTC, ctc
 from fkeras.losses.similarity import Circle, circle
-from fkeras.settings import custom_object_scope, serialize
 
 LossFunctionWrapper = FunctionLoss
 mse = MSE = mean_squared_error

@@ -5,7 +5,7 @@ import functools
 import jax.numpy as jnp
 from jax import lax
 
-from fkeras import dtypes
+from fkeras.core import dtypes
 
 
 def same_rank(y_true, y_pred):

@@ -9,10 +9,10 @@ import inspect
 import jax
 import jax.numpy as jnp
 
-from fkeras import dtypes
+from fkeras.core import dtypes
+from fkeras.core.settings import Configured, Registry, choice, setting
 from fkeras.losses import targets
 from fkeras.losses.arrays import same_rank
-from fkeras.settings import Configured, Registry, choice, setting
 
 registry = Registry("loss", "keras.losses")
 STANDARD = {}  # public function -> its class

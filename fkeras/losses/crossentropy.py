@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fkeras.core.settings import setting
 from fkeras.losses import targets
 from fkeras.losses.arrays import clip_probabilities, on_floats, on_labels
 from fkeras.losses.base import STANDARD, Standard, registry
-from fkeras.settings import setting
 
 
 def axis_number(value):

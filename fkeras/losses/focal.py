@@ -3,11 +3,11 @@
 import jax
 import jax.numpy as jnp
 
+from fkeras.core.settings import setting
 from fkeras.losses import targets
 from fkeras.losses.arrays import clip_probabilities, on_floats, on_labels, power
 from fkeras.losses.base import Standard, registry
 from fkeras.losses.crossentropy import axis_number, elementwise_bce, need_one_shape, smoothing, spread
-from fkeras.settings import setting
 
 
 @registry.register

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from fkeras import dtypes
+from fkeras.core import dtypes
 from fkeras.losses.arrays import on_floats
 from fkeras.losses.base import Standard, registry
 

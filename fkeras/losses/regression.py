@@ -7,7 +7,7 @@ the last axis and returns [...] in the prediction's dtype.
 import jax
 import jax.numpy as jnp
 
-from fkeras import dtypes
+from fkeras.core import dtypes
 from fkeras.losses.arrays import on_floats
 from fkeras.losses.base import Standard, registry
 

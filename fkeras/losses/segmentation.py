@@ -2,10 +2,10 @@
 
 import jax.numpy as jnp
 
-from fkeras import dtypes
+from fkeras.core import dtypes
+from fkeras.core.settings import setting
 from fkeras.losses.arrays import on_floats
 from fkeras.losses.base import Standard, registry
-from fkeras.settings import setting
 
 
 def axes(value):

@@ -1,5 +1,6 @@
 """Metrics by Keras's names: monoids that count and sum over batches, and the functions they are made of."""
 
+from fkeras.core.settings import custom_object_scope, serialize
 from fkeras.losses import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -78,7 +79,6 @@ from fkeras.metrics.regression import (
     RootMeanSquaredError,
 )
 from fkeras.metrics.resolve import get, label_kind, resolve
-from fkeras.settings import custom_object_scope, serialize
 
 __all__ = [
     "AUC",

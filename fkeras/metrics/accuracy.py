@@ -2,11 +2,11 @@
 
 import jax.numpy as jnp
 
-from fkeras.dtypes import floatx
+from fkeras.core.dtypes import floatx
+from fkeras.core.settings import positive_int, setting
 from fkeras.losses.arrays import same_rank
 from fkeras.metrics.base import dtype_name, functions, registry
 from fkeras.metrics.reduction import FunctionMean
-from fkeras.settings import positive_int, setting
 
 # ------------------------------------------------------------------------------------- pure functions
 

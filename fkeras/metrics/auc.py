@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fkeras.dtypes import epsilon
+from fkeras.core.dtypes import epsilon
+from fkeras.core.settings import choice, optional, positive_int, setting
 from fkeras.losses.base import ratio
 from fkeras.metrics.base import dtype_name, registry
 from fkeras.metrics.confusion import ConfusionMetric, confusion_counts, precision, recall, unit_interval
-from fkeras.settings import choice, optional, positive_int, setting
 
 # ------------------------------------------------------------------------------------- pure functions
 

@@ -24,10 +24,10 @@ import inspect
 import jax
 import jax.numpy as jnp
 
-from fkeras.dtypes import cast_floats, floatx, policy
+from fkeras.core.dtypes import cast_floats, floatx, policy
+from fkeras.core.settings import Configured, Registry, setting
+from fkeras.core.tree import flatten, unflatten
 from fkeras.metrics import variables
-from fkeras.settings import Configured, Registry, setting
-from fkeras.tree import flatten, unflatten
 
 registry = Registry("metric", "keras.metrics")  # names of metrics, and their classes
 functions = Registry("metric function", "keras.metrics")  # per-example functions, which a wrapper may be made of

@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fkeras.dtypes import epsilon
+from fkeras.core.dtypes import epsilon
+from fkeras.core.settings import optional, positive_int, setting
 from fkeras.losses.arrays import same_rank
 from fkeras.losses.base import ratio
 from fkeras.metrics.base import Metric, leading, registry, weigh
-from fkeras.settings import optional, positive_int, setting
 
 # ------------------------------------------------------------------------------------- pure functions
 

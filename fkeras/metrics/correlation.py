@@ -2,11 +2,11 @@
 
 import jax.numpy as jnp
 
-from fkeras.dtypes import epsilon
+from fkeras.core.dtypes import epsilon
+from fkeras.core.settings import setting
 from fkeras.losses.arrays import on_floats
 from fkeras.metrics.base import dtype_name, functions, registry
 from fkeras.metrics.reduction import FunctionMean
-from fkeras.settings import setting
 
 
 @functions.register

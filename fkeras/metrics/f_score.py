@@ -2,9 +2,9 @@
 
 import jax.numpy as jnp
 
-from fkeras.dtypes import epsilon
+from fkeras.core.dtypes import epsilon
+from fkeras.core.settings import choice, optional, setting
 from fkeras.metrics.base import Metric, leading, registry, weigh, zero_rows
-from fkeras.settings import choice, optional, setting
 
 
 def f_scores(counts, beta):

@@ -4,10 +4,10 @@ import warnings
 
 import jax.numpy as jnp
 
-from fkeras.dtypes import epsilon, policy
+from fkeras.core.dtypes import epsilon, policy
+from fkeras.core.settings import positive_int, setting
 from fkeras.metrics.base import Metric, leading, registry, weigh
 from fkeras.metrics.confusion import class_index, unit_interval
-from fkeras.settings import positive_int, setting
 
 # ------------------------------------------------------------------------------------- pure functions
 

@@ -3,9 +3,9 @@
 import jax.numpy as jnp
 
 from fkeras import losses
+from fkeras.core.settings import setting
 from fkeras.metrics.base import dtype_name, registry
 from fkeras.metrics.reduction import FunctionMean
-from fkeras.settings import setting
 
 
 @registry.register("binary_crossentropy", "bce", "BCE")

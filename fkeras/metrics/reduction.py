@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 
+from fkeras.core.settings import deserialize, serialize
 from fkeras.losses.base import STANDARD, ratio
 from fkeras.metrics.base import Metric, functions, leading, registry, weigh, zero_rows
-from fkeras.settings import deserialize, serialize
 
 # ------------------------------------------------------------------------------------- pure functions
 

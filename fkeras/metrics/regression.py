@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 
 from fkeras import losses
+from fkeras.core.settings import choice, setting
 from fkeras.losses.arrays import same_rank
 from fkeras.metrics.base import Metric, dtype_name, leading, registry, weigh, zero_rows
 from fkeras.metrics.reduction import FunctionMean, Mean, ratio, wide
-from fkeras.settings import choice, setting
 
 
 @registry.register("mean_squared_error", "mse", "MSE")

@@ -1,10 +1,10 @@
 """What `compile(metrics=[...])` means: "accuracy" of a fitting kind, names, classes, objects, plain functions."""
 
+from fkeras.core.settings import snake_case
 from fkeras.metrics.accuracy import BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy
 from fkeras.metrics.base import Metric, functions, registry
 from fkeras.metrics.probabilistic import BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy
 from fkeras.metrics.reduction import MeanMetricWrapper
-from fkeras.settings import snake_case
 
 _KINDS = {
     "accuracy": {"binary": BinaryAccuracy, "sparse": SparseCategoricalAccuracy, "one_hot": CategoricalAccuracy},

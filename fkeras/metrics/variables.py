@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from fkeras import initializers
-from fkeras.settings import Configured
+from fkeras.core.settings import Configured
 
 
 class Variable:

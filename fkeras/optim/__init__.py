@@ -1,5 +1,6 @@
 """Optimizers and learning rate schedules, as pure functions with Keras's names."""
 
+from fkeras.core.settings import serialize
 from fkeras.optim import schedules as schedules
 from fkeras.optim.adaptive import Adadelta, Adafactor, Adagrad, Ftrl
 from fkeras.optim.adaptive import RMSprop as RMSprop
@@ -7,7 +8,6 @@ from fkeras.optim.base import Optimizer, deserialize, get, optimizers
 from fkeras.optim.loss_scale import LossScaleOptimizer
 from fkeras.optim.moments import Adam, Adamax, AdamW, Lamb, Nadam, ScheduleFreeAdamW
 from fkeras.optim.momentum import SGD, Lion, Muon
-from fkeras.settings import serialize
 
 __all__ = [
     "SGD",

@@ -4,9 +4,9 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from fkeras.core.settings import setting
 from fkeras.optim.base import Optimizer, optimizers, rate
 from fkeras.optim.schedules import number
-from fkeras.settings import setting
 
 # ------------------------------------------------------------------------------------------ the rules
 

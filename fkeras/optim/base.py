@@ -22,11 +22,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fkeras.core.settings import Configured, Registry, custom_object_scope, optional, serialize, setting
+from fkeras.core.tree import flatten
 from fkeras.optim.clipping import clip_by_global_norm, clip_by_norm
 from fkeras.optim.rates import Rate, placed_like, rate, takes_step
 from fkeras.optim.schedules import number
-from fkeras.settings import Configured, Registry, custom_object_scope, optional, serialize, setting
-from fkeras.tree import flatten
 
 optimizers = Registry("optimizer", "keras.optimizers")
 

@@ -5,9 +5,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from fkeras.core.settings import positive_int, setting
 from fkeras.optim.base import Optimizer, get, optimizers, rate
 from fkeras.optim.schedules import number
-from fkeras.settings import positive_int, setting
 
 
 def next_scale(finite, scale, counter, growth_steps):

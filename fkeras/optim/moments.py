@@ -7,9 +7,9 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from fkeras.core.settings import optional, setting
 from fkeras.optim.base import Optimizer, optimizers, rate
 from fkeras.optim.schedules import number
-from fkeras.settings import optional, setting
 
 # ------------------------------------------------------------------------------------------ the rules
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from fkeras.core.settings import optional, setting
 from fkeras.optim.base import Optimizer, optimizers, rate, steps
 from fkeras.optim.moments import adam
 from fkeras.optim.schedules import number
-from fkeras.settings import optional, setting
 
 # ------------------------------------------------------------------------------------------ the rules
 

@@ -9,8 +9,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from fkeras.settings import Configured, Registry, custom_object_scope, setting
-from fkeras.settings import serialize as serialize
+from fkeras.core.settings import Configured, Registry, custom_object_scope, setting
+from fkeras.core.settings import serialize as serialize
 
 schedules = Registry("learning rate schedule", "keras.optimizers.schedules")
 

@@ -2,7 +2,7 @@
 
 import importlib
 
-from fkeras.settings import (
+from fkeras.core.settings import (
     custom_object_scope,
     deserialize,
     get_custom_objects,

@@ -3,10 +3,10 @@
 import inspect
 
 from fkeras import losses, metrics, optim
-from fkeras.saving.ages import TODAY, modernize
+from fkeras.core.settings import custom_object_scope, get_registered_name, serialize
 from fkeras.saving.configs import clean, for_keras_2
+from fkeras.saving.keras_versions import TODAY, modernize
 from fkeras.saving.moments import hdf5_settings
-from fkeras.settings import custom_object_scope, get_registered_name, serialize
 
 _BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")  # their meaning follows from the data: they stay names
 

@@ -4,8 +4,9 @@ import copy
 import inspect
 import json
 
-from fkeras.saving import ages, files, operators, tf_operations
-from fkeras.settings import Configured, Registry, get_registered_object, serialize
+from fkeras.core.settings import Configured, Registry, get_registered_object, serialize
+from fkeras.saving import files, operators, tf_operations
+from fkeras.saving import keras_versions as ages
 
 _BESIDE = ("build_config", "compile_config", "shared_object_id", "__passive_serialization__")
 
@@ -281,8 +282,8 @@ def build_model(config, where, custom_objects=None, age=ages.TODAY):
     Raises:
         ValueError: It does not describe a model, or one that cannot be built; the message names `where`.
     """
+    from fkeras.core.settings import custom_object_scope
     from fkeras.models import Model, Sequential  # the floor above: models call back into saving
-    from fkeras.settings import custom_object_scope
 
     name = config.get("class_name")
     if not isinstance(name, str) or not isinstance(config.get("config"), (dict, list)):

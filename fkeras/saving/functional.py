@@ -3,13 +3,13 @@
 import jax
 import numpy as np
 
-from fkeras.graph import InputLayer, node_arguments
-from fkeras.layers.base import layers as family
-from fkeras.layers.symbol import Symbol
+from fkeras.core.settings import custom_object_scope, serialize
+from fkeras.core.symbol import Symbol
+from fkeras.graphs.graph import InputLayer, node_arguments
+from fkeras.layers.contract.base import layers as family
 from fkeras.saving import operators
 from fkeras.saving.configs import clean, describe
 from fkeras.saving.order import keras_layers
-from fkeras.settings import custom_object_scope, serialize
 
 # -------------------------------------------------------------------------------------------- writing
 
@@ -205,7 +205,7 @@ class _Reader:
 
     def output_of(self, name, call, output):
         if name not in self.made:
-            from fkeras.settings import nearest
+            from fkeras.core.settings import nearest
 
             raise ValueError(
                 f"{self.label}: its config names a layer {name!r} that it does not hold.{nearest(name, self.made)}"

@@ -11,7 +11,8 @@ A file of weights alone has the content of /model_weights at its root.
 import json
 import warnings
 
-from fkeras.saving import ages, configs, files, old_weights
+from fkeras.saving import configs, files, old_weights
+from fkeras.saving import keras_versions as ages
 from fkeras.saving.compiling import compile_from, training_config
 from fkeras.saving.moments import hdf5_arrays, optimizer_state
 from fkeras.saving.order import keras_layers, legacy_weights, own_weights, store

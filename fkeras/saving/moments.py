@@ -13,9 +13,10 @@ import warnings
 
 import numpy as np
 
-from fkeras import optim, tree
+from fkeras import optim
+from fkeras.core import tree
 from fkeras.saving import files
-from fkeras.saving.ages import TODAY
+from fkeras.saving.keras_versions import TODAY
 from fkeras.saving.old_weights import Stored
 from fkeras.saving.order import trained_paths, weights_by_path
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from fkeras import activations
-from fkeras.layers.symbol import Symbol
-from fkeras.settings import snake_case
+from fkeras.core.settings import snake_case
+from fkeras.core.symbol import Symbol
 
 _HOME = "keras.src.ops.numpy"
 _NAMES = {

@@ -1,6 +1,6 @@
 """Keras's orders: of the layers of a model, of the weights of a layer, and the paths that files know them by."""
 
-from fkeras.layers.variables import Variable
+from fkeras.layers.contract.variables import Variable
 
 
 def keras_layers(model):

@@ -15,7 +15,7 @@ import numpy as np
 from jax import export
 
 from fkeras.data import feed
-from fkeras.layers.kernels import formulation
+from fkeras.layers.kernels.convolution import formulation
 from fkeras.saving import files
 from fkeras.saving.tracing import explained, forward_of, free_inputs
 

@@ -5,8 +5,8 @@ import contextlib
 import jax
 from jax import export
 
-from fkeras.layers.base import Context
-from fkeras.layers.kernels import formulation
+from fkeras.layers.contract.base import Context
+from fkeras.layers.kernels.convolution import formulation
 
 
 @contextlib.contextmanager

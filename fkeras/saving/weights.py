@@ -10,12 +10,12 @@ Files of Keras 2.13 to 2.15 say `_layer_checkpoint_dependencies` for `layers`.
 
 import warnings
 
+from fkeras.core.settings import snake_case
 from fkeras.saving import files
-from fkeras.saving.ages import TODAY
+from fkeras.saving.keras_versions import TODAY
 from fkeras.saving.moments import optimizer_arrays, optimizer_state
 from fkeras.saving.old_weights import Stored
 from fkeras.saving.order import inner_layers, keras_layers, own_weights, store
-from fkeras.settings import snake_case
 
 OLD = "_layer_checkpoint_dependencies"
 

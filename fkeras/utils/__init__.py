@@ -1,16 +1,16 @@
 """Small helpers around training data, seeds and names."""
 
 from fkeras.callbacks.progbar import Progbar
-from fkeras.data import PyDataset, Sequence
-from fkeras.settings import (
+from fkeras.core.settings import (
     custom_object_scope,
     get_custom_objects,
     get_registered_name,
     get_registered_object,
     register_keras_serializable,
 )
-from fkeras.settings import deserialize as deserialize_keras_object
-from fkeras.settings import serialize as serialize_keras_object
+from fkeras.core.settings import deserialize as deserialize_keras_object
+from fkeras.core.settings import serialize as serialize_keras_object
+from fkeras.data import PyDataset, Sequence
 from fkeras.utils.arrays import normalize, pad_sequences, split_dataset, to_categorical
 from fkeras.utils.plot import model_to_dot, plot_model
 from fkeras.utils.session import clear_session, set_random_seed

@@ -11,8 +11,8 @@ import subprocess
 
 import jax
 
+from fkeras.layers.contract.shapes import is_spec
 from fkeras.layers.input import InputLayer
-from fkeras.layers.shapes import is_spec
 
 RANKDIRS = ("TB", "LR", "BT", "RL")
 

@@ -4,8 +4,8 @@ import random
 
 import numpy as np
 
-from fkeras import rng
-from fkeras.layers.base import Layer
+from fkeras.core import rng
+from fkeras.layers.contract.base import Layer
 
 
 def set_random_seed(seed):

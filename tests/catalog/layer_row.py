@@ -35,7 +35,7 @@ class LayerRow:
 
     def build(self):
         """Returns the fkeras layer and an input array of its shape, from a fixed seed."""
-        from fkeras.layers.base import layers
+        from fkeras.layers.contract.base import layers
 
         layer = self.make() if self.make else layers.lookup(self.kind)(**self.kwargs)
         return layer, self.input()

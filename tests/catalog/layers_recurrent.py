@@ -52,7 +52,7 @@ class RecurrentRow(LayerRow):
     states: tuple = ()
 
     def build(self):
-        from fkeras.layers.base import layers
+        from fkeras.layers.contract.base import layers
 
         return Of(self.kind, self.kwargs).make(layers.lookup), self.input()
 

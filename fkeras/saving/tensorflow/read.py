@@ -9,7 +9,8 @@ import json
 import os
 import warnings
 
-from fkeras.saving import ages, configs
+from fkeras.saving import configs
+from fkeras.saving import keras_versions as ages
 from fkeras.saving.compiling import compile_from
 from fkeras.saving.hdf5 import match_names
 from fkeras.saving.moments import optimizer_state

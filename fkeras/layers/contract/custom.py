@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fkeras.layers import masks
-from fkeras.layers.masks import carrying, mask_of, remember_mask
-from fkeras.layers.shapes import PROBES, Spec, is_shape, is_spec
-from fkeras.layers.symbol import Static, is_symbolic
+from fkeras.core.symbol import Static, is_symbolic
+from fkeras.layers.contract import masks
+from fkeras.layers.contract.masks import carrying, mask_of, remember_mask
+from fkeras.layers.contract.shapes import PROBES, Spec, is_shape, is_spec
 
 _local = threading.local()
 
@@ -78,7 +78,7 @@ def _declare_inner(layer, shape, recorder):
 
     specs = jax.tree.map(lambda s: concrete(s, layer.dtype.compute_dtype), shape, is_leaf=is_shape)
     mask = jax.tree.map(lambda m: concrete(m.shape, m.dtype), expected_mask(layer, shape), is_leaf=is_spec)
-    from fkeras.layers.base import Context
+    from fkeras.layers.contract.base import Context
 
     family = [(one, c := one._cell, c and (c._params, c._state)) for one in layer.own_and_inner()]
     lent = [_lend(layer, {k: w for k, w in recorder.items() if k not in inner})]
@@ -139,7 +139,7 @@ def _lend(layer, declared):
 
 
 def _as_tree(declared):
-    from fkeras.tree import unflatten
+    from fkeras.core.tree import unflatten
 
     return unflatten(declared)
 
@@ -206,7 +206,7 @@ def _trained_as_arrays(layer):
 
     Running values stay handles, because `call` assigns to them.
     """
-    from fkeras.layers.base import Variable
+    from fkeras.layers.contract.base import Variable
 
     def swap(value):
         if isinstance(value, Variable) and value.declared.trainable and value.layer._cell is not None:

@@ -4,8 +4,8 @@ import jax
 
 from fkeras import losses as losses_lib
 from fkeras import metrics as metrics_lib
-from fkeras.settings import nearest
-from fkeras.train import OutputGoal
+from fkeras.core.settings import nearest
+from fkeras.training.step import OutputGoal
 
 
 def looks_like_metrics(value):

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fkeras.layers.symbol import Static, Symbol
+from fkeras.core.symbol import Static, Symbol
 
 BATCH = 2  # the size that stands for an unknown batch while shapes are traced
 PROBES = (1031, 2053)  # sizes that stand for unknown other axes; a size that follows them is unknown too

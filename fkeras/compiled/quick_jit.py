@@ -2,7 +2,7 @@
 
 import jax
 
-from fkeras.cache import use_cache
+from fkeras.compiled.cache import use_cache
 
 # Drawing one weight takes XLA's CPU backend 0.65 s of compile time with optimization and 0.22 s without (JAX 0.10.2,
 # two cores), and runs 3.4 times slower: worth it below this many numbers (0.09 s for a million).

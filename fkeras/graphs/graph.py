@@ -10,12 +10,12 @@ import collections
 import jax
 import jax.numpy as jnp
 
-from fkeras.layers import custom
+from fkeras.core.symbol import Node, Symbol
+from fkeras.graphs.trim import cells_to_make
+from fkeras.layers.contract import custom
+from fkeras.layers.contract.masks import spread
+from fkeras.layers.contract.shapes import Spec, is_shape, is_spec
 from fkeras.layers.input import Input, InputLayer
-from fkeras.layers.masks import spread
-from fkeras.layers.shapes import Spec, is_shape, is_spec
-from fkeras.layers.symbol import Node, Symbol
-from fkeras.unread import cells_to_make
 
 _BY_ID = ("_call", "_place", "_cells")  # attributes of a graph whose keys are ids of this process
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from fkeras.cache import use_cache
+from fkeras.compiled.cache import use_cache
 
 
 class Compiled(NamedTuple):

@@ -1,4 +1,4 @@
-"""compile, fit, evaluate, predict: the stateful face of the pure step in `fkeras.train`.
+"""compile, fit, evaluate, predict: the stateful face of the pure step in `fkeras.training.step`.
 
 The way of a batch: source -> block [K, B, ...] -> gather the layers' cells into a TrainState -> one compiled program of
 up to K steps -> scatter the new arrays back into the cells. Nothing is kept in between, so that a callback may read or
@@ -17,18 +17,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from fkeras import callbacks as callbacks_lib
-from fkeras import draws, optim, rng, tree
+from fkeras import optim
+from fkeras.compiled.programs import CompileReport, Programs
+from fkeras.compiled.quick_jit import jit_once
+from fkeras.core import host_random as draws
+from fkeras.core import rng, tree
+from fkeras.core.settings import named_arguments
 from fkeras.data import feed, sources
-from fkeras.direct import Direct
 from fkeras.distribute import parallel, processes
-from fkeras.goals import looks_like_metrics, make_goals, resolve_losses, resolve_metrics, spread
-from fkeras.layers.variables import revision
-from fkeras.once import jit_once
-from fkeras.pace import DISPATCH_SECONDS, FOLLOWED_SECONDS, IN_FLIGHT, Pace, block_steps
-from fkeras.predictor import predictor
-from fkeras.programs import CompileReport, Programs
-from fkeras.settings import named_arguments
-from fkeras.train import OwnSteps, Program, TrainState
+from fkeras.layers.contract.variables import revision
+from fkeras.training.objectives import looks_like_metrics, make_goals, resolve_losses, resolve_metrics, spread
+from fkeras.training.pace import DISPATCH_SECONDS, FOLLOWED_SECONDS, IN_FLIGHT, Pace, block_steps
+from fkeras.training.predict import predictor
+from fkeras.training.repeated_calls import Direct
+from fkeras.training.step import OwnSteps, Program, TrainState
 
 LONE_ROWS = 5  # so many predictions of one row in a row, and a program for a single row is worth its compilation
 
@@ -196,13 +198,13 @@ class Trainer:
 
     def get_compile_config(self):
         """Returns what `compile` was given, in JSON's types."""
-        from fkeras.settings import serialize
+        from fkeras.core.settings import serialize
 
         return {k: serialize(v) for k, v in self._compile_arguments.items()} if self.compiled else {}
 
     def compile_from_config(self, config):
         """Compiles as `get_compile_config` of another model said."""
-        from fkeras.settings import deserialize
+        from fkeras.core.settings import deserialize
 
         config = {k: v if isinstance(v, (str, bool)) else deserialize(v) for k, v in config.items()}
         self.compile(**config)

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fkeras.layers.kernels import varying_alike
+from fkeras.layers.kernels.convolution import varying_alike
 
 
 class Derived:

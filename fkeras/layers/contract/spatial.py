@@ -1,8 +1,8 @@
 """What layers over space share: where the channels are, how many axes there are, whether windows fit."""
 
-from fkeras.layers import kernels
-from fkeras.layers.base import Layer
-from fkeras.settings import ints
+from fkeras.core.settings import ints
+from fkeras.layers.contract.base import Layer
+from fkeras.layers.kernels import convolution as kernels
 
 _AXES = {1: "T", 2: "H, W", 3: "D, H, W"}
 

@@ -5,8 +5,8 @@ import shutil
 import jax
 import numpy as np
 
+from fkeras.layers.contract.shapes import is_spec
 from fkeras.layers.input import InputLayer
-from fkeras.layers.shapes import is_spec
 
 
 def summary(model, line_length=None, positions=None, print_fn=None, expand_nested=False, show_trainable=False,

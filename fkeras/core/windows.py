@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from fkeras.settings import nearest
+from fkeras.core.settings import nearest
 
 
 def stft_kernel(shape, side="real", window="hann", scaling="density", periodic=False, dtype=jnp.float32):

@@ -8,7 +8,7 @@ import dataclasses
 
 import jax.numpy as jnp
 
-from fkeras.settings import nearest
+from fkeras.core.settings import nearest
 
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 _defaults = {"floatx": "float32", "epsilon": 1e-7, "policy": None, "image_data_format": "channels_last"}

@@ -4,7 +4,7 @@ import importlib
 import sys
 import types
 
-from fkeras.settings import Configured
+from fkeras.core.settings import Configured
 
 
 class _Named:

@@ -5,9 +5,9 @@ import operator
 import jax.numpy as jnp
 import numpy as np
 
-from fkeras.layers.base import Layer, layers
-from fkeras.layers.symbol import Symbol
-from fkeras.settings import choice, setting
+from fkeras.core.settings import choice, setting
+from fkeras.core.symbol import Symbol
+from fkeras.layers.contract.base import Layer, layers
 
 BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "lt", "le", "gt", "ge", "eq", "ne")
 LOGICAL = ("and", "or", "xor")

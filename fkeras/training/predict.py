@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 
-from fkeras import apart
-from fkeras.layers.base import Context
-from fkeras.train import pick
+from fkeras.compiled import rows as apart
+from fkeras.layers.contract.base import Context
+from fkeras.training.step import pick
 
 PART_BYTES = 3 << 20  # a batch is cut until the largest array on its way has at most so many bytes,
 PART_ROWS = 8  # but not to fewer rows;

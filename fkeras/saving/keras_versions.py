@@ -7,7 +7,7 @@ file: formulas that changed under the same name, layers that became others, conf
 import re
 from typing import NamedTuple
 
-from fkeras.settings import get_registered_object
+from fkeras.core.settings import get_registered_object
 
 
 class Age(NamedTuple):

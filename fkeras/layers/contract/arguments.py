@@ -5,8 +5,8 @@ import inspect
 import jax
 import numpy as np
 
-from fkeras.layers import custom
-from fkeras.layers.symbol import Symbol
+from fkeras.core.symbol import Symbol
+from fkeras.layers.contract import custom
 
 NOTHING = object()  # the first argument of a call that names all its arguments
 

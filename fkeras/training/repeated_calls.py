@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 from fkeras.data.sources import host_array
-from fkeras.layers.variables import revision
+from fkeras.layers.contract.variables import revision
 
 
 class Direct:

@@ -12,9 +12,9 @@ gradient of `reduce_window`. So on the CPU
   and a small one of up to four input channels (first layers on colour images), is a matrix product;
 - maxima and sums run over slices: of the split axes where windows do not overlap, else axis by axis.
 
-Convolutions are only as fast as XLA's own library makes them: `fkeras.programs` keeps them out of YNNPACK, where XLA
-puts them by default. Milliseconds an iteration inside `lax.fori_loop`, two CPU cores, JAX 0.10, float32, batch 64: the
-values, the gradient for the input, that for the kernel as windows times gradient, and as a convolution:
+Convolutions are only as fast as XLA's own library makes them: `fkeras.compiled.programs` keeps them out of YNNPACK,
+where XLA puts them by default. Milliseconds an iteration inside `lax.fori_loop`, two CPU cores, JAX 0.10, float32,
+batch 64: the values, the gradient for the input, that for the kernel as windows times gradient, as a convolution:
 
     13x13x32 -> 64 filters of 3x3   1.65   2.2   3.7   2.1      8x8x64 -> 64, "same"             1.7   1.8   3.3   1.9
     32x32x16 -> 16, "same"          3.1    3.0   6.1   4.2      200 steps x 64 -> 128 of 5       2.6   2.9   4.1   3.3

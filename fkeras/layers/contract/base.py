@@ -26,12 +26,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fkeras import constraints, dtypes, initializers, regularizers, rng, tree
-from fkeras.layers import arguments, custom, input_spec
-from fkeras.layers.arguments import NOTHING
-from fkeras.layers.masks import drawn, mask_of, remember_mask
-from fkeras.layers.portable import portable
-from fkeras.layers.shapes import (
+from fkeras import constraints, initializers, regularizers
+from fkeras.core import dtypes, rng, tree
+from fkeras.core.settings import Configured, Registry, optional, setting, snake_case
+from fkeras.core.symbol import Node, is_symbolic
+from fkeras.layers.contract import arguments, custom, input_spec
+from fkeras.layers.contract.arguments import NOTHING
+from fkeras.layers.contract.masks import drawn, mask_of, remember_mask
+from fkeras.layers.contract.portable import portable
+from fkeras.layers.contract.shapes import (
     BATCH,
     PROBES,
     Spec,
@@ -43,9 +46,7 @@ from fkeras.layers.shapes import (
     shapes_of,
     shown,
 )
-from fkeras.layers.symbol import Node, is_symbolic
-from fkeras.layers.variables import Cell, Variable, revision
-from fkeras.settings import Configured, Registry, optional, setting, snake_case
+from fkeras.layers.contract.variables import Cell, Variable, revision
 
 layers = Registry("layer", "keras.layers")
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fkeras import draws
+from fkeras.core import host_random as draws
 
 _lock = threading.Lock()
 _seed = None  # set by `set_seed`, else drawn from the operating system at first use

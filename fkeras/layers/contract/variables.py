@@ -4,7 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fkeras import draws, initializers, rng
+from fkeras import initializers
+from fkeras.core import host_random as draws
+from fkeras.core import rng
 
 
 class Revision:

@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fkeras import losses, rng, tree
-from fkeras.layers import custom, kernels
-from fkeras.layers.base import Context
+from fkeras import losses
+from fkeras.core import rng, tree
+from fkeras.layers.contract import custom
+from fkeras.layers.contract.base import Context
+from fkeras.layers.kernels import convolution as kernels
 
 
 class TrainState(NamedTuple):
