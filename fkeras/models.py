@@ -151,6 +151,12 @@ class Model(Trainer, Layer):
         """Returns the list of the inputs' symbols."""
         return self._io.input_symbols
 
+    @property
+    def fixed_batch(self):
+        """The number of rows that the inputs state (`batch_shape=(32, ...)`), or None."""
+        sizes = [s.shape[0] for s in (self._io.input_symbols if self._io else ()) if s.shape]
+        return next((size for size in sizes if size is not None), None)
+
     def output_specs(self):
         """Returns the tree of the outputs' shapes and dtypes."""
         return self._io.specs()
@@ -174,10 +180,6 @@ class Model(Trainer, Layer):
         return any(
             layer.activity_regularizer is not None or custom.is_keras_style(layer) for layer in self.own_and_inner()
         )
-
-    def sees_batches(self):
-        """True if some layer's `call` may compute something of all rows together, and takes no rows as padding."""
-        return any(custom.sees_batches(layer) for layer in self.own_and_inner())
 
     @property
     def takes_trees(self):

@@ -267,6 +267,24 @@ def deserialize(config, custom_objects=None):
 # ------------------------------------------------------------------------------------------ settings
 
 
+def is_foreign(*values):
+    """True if any of these functions, classes or objects that can be called is the user's: not this package's or JAX's.
+
+    Example:
+        >>> is_foreign(jnp.tanh, None, 3), is_foreign(lambda x: x)
+        (False, True)
+    """
+
+    def foreign(value):
+        if not callable(value):
+            return False
+        value = getattr(value, "func", value)  # of a functools.partial
+        module = getattr(value, "__module__", None) or type(value).__module__
+        return module.split(".")[0] not in ("fkeras", "jax", "jaxlib", "numpy", "builtins")
+
+    return any(map(foreign, values))
+
+
 class Setting:
     """One field of a `Configured` class; see `setting`."""
 

@@ -298,6 +298,7 @@ class BatchNormalization(_Normalizes):
         Ioffe & Szegedy, 2015, arXiv:1502.03167, algorithms 1-2; Ioffe, 2017, arXiv:1702.03275 (renorm).
     """
 
+    rows_meet = True
     axis: int = setting(_one_axis, -1)
     momentum: float = setting(float, 0.99)
     epsilon: float = setting(float, 1e-3)

@@ -324,6 +324,7 @@ class Discretization(Layer):
         [0, 1, 2]
     """
 
+    rows_meet = False
     bin_boundaries: Any = setting(optional(lambda b: [float(v) for v in b]), None)
     num_bins: Any = setting(optional(positive_int), None)
     epsilon: float = setting(float, 0.01)

@@ -9,8 +9,9 @@ import inspect
 import jax
 import jax.numpy as jnp
 
+from fkeras.compiled.rows import why_rows_meet
 from fkeras.core import dtypes
-from fkeras.core.settings import Configured, Registry, choice, setting
+from fkeras.core.settings import Configured, Registry, choice, is_foreign, setting
 from fkeras.losses import targets
 from fkeras.losses.arrays import same_rank
 
@@ -124,32 +125,25 @@ class Loss(Configured):
             )
         return rows.astype(bool).reshape(-1, *[1] * (values.ndim - 1))
 
-    def per_row(self, y_true, y_pred):
-        """Tells whether `rows` can be honoured: values keep the batch axis, or the loss masks rows by itself.
+    def rows_meet(self, y_true, y_pred):
+        """Returns why padded rows cannot be left out of the loss ("sums over the rows"), or None where they can.
 
         Args:
             y_true, y_pred: Arrays or `jax.ShapeDtypeStruct`s (or trees of them), batch axis first. Nothing is computed.
 
         Example:
             >>> y = jax.ShapeDtypeStruct((8, 3), "float32")
-            >>> as_loss(lambda t, p: abs(t - p)).per_row(y, y), as_loss(lambda t, p: abs(t - p).mean()).per_row(y, y)
-            (True, False)
+            >>> as_loss(lambda t, p: abs(t - p)).rows_meet(y, y)
+            >>> as_loss(lambda t, p: abs(t - p).mean()).rows_meet(y, y)
+            'sums over the rows'
         """
-        if self.joins_rows:
-            return True
+        if self.joins_rows:  # it masks rows by itself
+            return None
+        return why_rows_meet(self.values, y_true, y_pred, known=not is_foreign(type(self), getattr(self, "fn", None)))
 
-        def keeps(batch):
-            def resized(x):
-                return jax.ShapeDtypeStruct((x.shape[0] if batch is None else batch, *x.shape[1:]), x.dtype)
-
-            true, pred = jax.tree.map(resized, y_true), jax.tree.map(resized, y_pred)
-            out = jax.eval_shape(self.values, true, pred)
-            return out.ndim > 0 and out.shape[0] == jax.tree.leaves(pred)[0].shape[0]
-
-        try:
-            return keeps(13) and keeps(17)  # two sizes, so that no other axis can pass for the batch
-        except Exception:  # a function that knows its batch size
-            return keeps(None)
+    def per_row(self, y_true, y_pred):
+        """Tells whether `rows` can be honoured: a value depends on its own row, or the loss masks rows by itself."""
+        return self.rows_meet(y_true, y_pred) is None
 
     def sees_batch(self, y_true, y_pred):
         """Tells whether the loss needs the rows of the whole batch, so that devices cannot each take their share."""

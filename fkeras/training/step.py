@@ -162,7 +162,7 @@ class Program:
 
     def _find_layer_logs(self, ts, batch, training):
         """Returns {name: (monoid, () -> its empty state)} of what layers add to the logs in `call`."""
-        if not any(custom.adds_logs(layer) for layer in self.model.own_and_inner()):
+        if not any(layer.runs_user_code for layer in self.model.own_and_inner()):
             return {}
         found = {}
 
@@ -330,9 +330,9 @@ class Program:
                     f"cannot be cut into parts. Use accumulate=1, or a function that gives one value per row."
                 )
 
-    def test_step(self, params, state, metrics, batch):
+    def test_step(self, params, state, metrics, batch, key=None):
         """Adds a batch to the metrics without training: returns (metrics, state), the latter for stateful layers."""
-        y_pred, after, mask, inner = self.forward(params, state, batch, training=False)
+        y_pred, after, mask, inner = self.forward(params, state, batch, training=False, key=key)
         loss, parts = self.total_loss(params, batch, y_pred, mask, inner)
         if self.axis is not None:
             loss, parts = jax.lax.psum((loss, parts), self.axis)
@@ -351,11 +351,17 @@ class Program:
         ts = ts._replace(metrics=self._merged(before, ts.metrics, first))
         return ts, self.logs(ts.metrics)
 
-    def test_block(self, params, state, metrics, block, n):
-        """Adds the first `n` batches of `block` to the metrics; returns (metrics, state, logs)."""
+    def test_block(self, params, state, metrics, block, n, key=None, first=None):
+        """Adds the first `n` batches of `block` to the metrics; returns (metrics, state, logs).
+
+        Args:
+            key: JAX key of this evaluation, for layers that draw random numbers in inference too.
+            first: int32, the number of the block's first batch.
+        """
 
         def step(i, carry):
-            return self.test_step(params, carry[1], carry[0], pick(block, i))
+            own = None if key is None else rng.fold(key, first + i)
+            return self.test_step(params, carry[1], carry[0], pick(block, i), own)
 
         first = pick(block, 0)
         after, state = _through(block, n, step, (self._own(metrics, first), state))
@@ -402,7 +408,7 @@ class OwnSteps(Program):
         params = tree.join(tree.split(new.params, self.trained)[0], frozen)
         return new._replace(params=params, metrics=self._add(ts.metrics, logs, batch), key=ts.key)
 
-    def test_step(self, params, state, metrics, batch):
+    def test_step(self, params, state, metrics, batch, key=None):
         """Adds the logs of the model's own step for one batch."""
         logs = self.model.test_step(TrainState(params, state, None, None, None), batch)
         return self._add(metrics, logs, batch), state

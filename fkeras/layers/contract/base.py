@@ -20,7 +20,7 @@ models gather the cells into trees before a step and scatter them after it.
 import copy
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,7 @@ import numpy as np
 
 from fkeras import constraints, initializers, regularizers
 from fkeras.core import dtypes, rng, tree
-from fkeras.core.settings import Configured, Registry, optional, setting, snake_case
+from fkeras.core.settings import Configured, Registry, is_foreign, optional, setting, snake_case
 from fkeras.core.symbol import Node, is_symbolic
 from fkeras.layers.contract import arguments, custom, input_spec
 from fkeras.layers.contract.arguments import NOTHING
@@ -87,6 +87,9 @@ class Context:
         axis: Name of the device axis under pmap, or None.
         path: Places of the layers around this call; random keys are folded by it.
         losses: List that inner losses are added to as (sum, count), and `custom.Log`s, or None to drop them.
+        probe: None, or that the call is only traced, to see whether rows of a batch meet in it (see `compiled.rows`):
+            "fill" if what a layer does with `rows` is trusted (`Layer.rows_meet`), "cut" if not. What layers add to the
+            loss is then kept as it comes, as `Probed`.
         cells: How many cells of each axis of space anything reads of the output, from the start, or None for all. A
             layer that is `local` may make those only.
     """
@@ -100,6 +103,7 @@ class Context:
     path: tuple = ()
     losses: list | None = None
     cells: tuple | None = None
+    probe: str | None = None
 
     def at(self, *path, **changes):
         """Returns the context of a call further inside."""
@@ -126,7 +130,7 @@ class Context:
     def add_loss(self, total, count=None):
         """Adds total / count (None: 1) to the loss of the step; under pmap both are summed over devices first."""
         if self.losses is not None:
-            self.losses.append((total, count))
+            self.losses.append((total, count) if self.probe is None else Probed("total", (total, count)))
 
     def row_mask(self, ndim):
         """Returns `rows` as a bool array [B, 1, ...] of rank `ndim`, or None."""
@@ -139,6 +143,17 @@ class Context:
     def sum_devices(self, value):
         """Sums `value` over the device axis, if there is one."""
         return value if self.axis is None else jax.lax.psum(value, self.axis)
+
+
+class Probed(NamedTuple):
+    """What a layer adds to the loss or the logs, as it comes while rows are followed.
+
+    kind: "value" (one number, or one or more per row), "total" (sum and count), "penalty" (an activity regularizer's),
+    "log" (the state of a metric).
+    """
+
+    kind: str
+    value: Any
 
 
 class Layer(Configured):
@@ -161,6 +176,7 @@ class Layer(Configured):
     takes_ints = False  # integer inputs reach `forward` as they are instead of in the compute dtype
     casts = True  # False for containers, whose inner layers each follow their own policy
     supports_masking = False  # an input's mask is the output's too
+    rows_meet = None  # None: `forward` is traced to find out. True: they do, but for those `ctx.rows` leaves out
     local = False  # each cell of [B, *space, C] is made of cells near it, which `cells_read` tells
     _cell = None
     _nodes = ()
@@ -274,6 +290,8 @@ class Layer(Configured):
                 x = jax.tree.map(lambda a: self._cast_input(a, compute), x)
                 if self.casts and self.dtype.variable_dtype != compute:
                     params = dtypes.cast_floats(params, compute)
+                if ctx.probe and (self.rows_meet is False or (self.rows_meet and ctx.probe == "fill")):
+                    return self._each_row(params, state, x, ctx)
                 y, state, mask = self.forward_masked(params, state, x, ctx)
                 if self.activity_regularizer is not None:
                     self._penalize(y, ctx)
@@ -290,6 +308,25 @@ class Layer(Configured):
         y, state = self.forward(params, state, x, ctx)
         return y, state, self.compute_mask(x, ctx.mask)
 
+    def _each_row(self, params, state, x, ctx):
+        """Stands for a call whose rows are not followed: each row of (y, mask) is made of that row of `x` alone."""
+
+        def call(params, state, x):
+            return self.forward_masked(params, state, x, dataclasses.replace(ctx, probe=None, losses=None))
+
+        row = sum(jnp.sum(a.astype("float32"), tuple(range(1, a.ndim))) for a in jax.tree.leaves(x))  # [B]
+        y, _, mask = jax.eval_shape(call, params, state, x)
+        y, mask = jax.tree.map(
+            lambda s: jnp.broadcast_to(row.reshape(-1, *[1] * (len(s.shape) - 1)), s.shape).astype(s.dtype), (y, mask)
+        )
+        return y, state, mask
+
+    @property
+    def runs_user_code(self):
+        """Whether this layer's class, or a function among its settings, is not of this package (or JAX's)."""
+        values = (self.__dict__.get(name) for name in type(self)._fields)
+        return is_foreign(type(self), *(value for value in values if not isinstance(value, Layer)))
+
     def _cast_input(self, a, compute):
         a = jnp.asarray(a)
         if not self.casts:
@@ -298,6 +335,10 @@ class Layer(Configured):
         return a.astype(compute) if is_float or not (self.takes_ints or a.dtype == jnp.complex64) else a
 
     def _penalize(self, y, ctx):
+        if ctx.probe and ctx.losses is not None:
+            if is_foreign(self.activity_regularizer):
+                ctx.losses.extend(Probed("penalty", self.activity_regularizer(out)) for out in jax.tree.leaves(y))
+            return
         for out in jax.tree.leaves(y):
             real = ctx.row_mask(out.ndim)
             out = out.astype(jnp.float32) if real is None else jnp.where(real, out.astype(jnp.float32), 0.0)
