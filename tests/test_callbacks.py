@@ -976,7 +976,10 @@ def test_numbers_and_times_read_as_in_keras(text, expected):
     assert text == expected
 
 
-@pytest.mark.parametrize("name", ["logs", "base", "progbar", "records", "monitor", "schedule", "checkpoint"])
+@pytest.mark.parametrize(
+    "name", ["logs", "base", "callback_list", "progbar", "records", "monitor", "schedule", "checkpoint"]
+)
 def test_the_examples_in_the_docstrings_run(name):
-    result = doctest.testmod(importlib.import_module(f"fkeras.callbacks.{name}"))
+    module = importlib.import_module(f"fkeras.callbacks.{name}")
+    result = doctest.testmod(module, extraglobs=vars(callbacks))
     assert result.attempted > 0 and result.failed == 0
