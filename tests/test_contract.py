@@ -234,7 +234,7 @@ def test_variables_act_like_arrays_and_take_assignments():
     layer = Dense(2)
     layer.build((None, 4))
     layer.kernel.assign(np.ones((4, 2)))
-    np.testing.assert_array_equal(layer(X), X @ np.ones((4, 2), "float32"))
+    np.testing.assert_allclose(layer(X), X @ np.ones((4, 2), "float32"), rtol=1e-6)
     assert (layer.kernel + 1).shape == (4, 2) and layer.kernel.sum() == 8
     with pytest.raises(ValueError, match=r"expected an array of shape \(4, 2\) for 'kernel', got \(2, 4\)"):
         layer.kernel.assign(np.ones((2, 4)))

@@ -9,7 +9,7 @@ import fkeras
 from fkeras import layers
 from fkeras.compiled import rows as apart
 from fkeras.data import sources
-from fkeras.layers.contract.base import Context
+from fkeras.layers.contract.context import Context
 from fkeras.training import predict as predictor
 from tests.catalog import layer_rows
 

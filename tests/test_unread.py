@@ -7,7 +7,7 @@ import pytest
 
 import fkeras
 from fkeras import layers as L
-from fkeras.layers.contract.base import Context
+from fkeras.layers.contract.context import Context
 
 CHAINS = {  # name: (input shape, layers up to the pooling, cells that its convolutions make)
     "keras's first example": (

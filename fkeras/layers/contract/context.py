@@ -1,0 +1,76 @@
+"""What surrounds one call of a layer."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from fkeras.core import rng
+
+
+@dataclasses.dataclass(frozen=True)
+class Context:
+    """What surrounds one call of a layer, beside its parameters, state and input.
+
+    Args:
+        training: Training or inference (static).
+        key: JAX key of this step, or None where nothing random may happen.
+        mask: Bool array [B, T] of the input's real time steps, or None; a tree like the input's for several inputs.
+        rows: Bool array [B], which rows are real and not padding, or None for all.
+        row_ids: int32 [B], each row's place in the global batch, or None for 0..B-1.
+        axis: Name of the device axis under pmap, or None.
+        path: Places of the layers around this call; random keys are folded by it.
+        losses: List that inner losses are added to as (sum, count), and `custom.Log`s, or None to drop them.
+        cells: How many cells of each axis of space anything reads of the output, from the start, or None for all. A
+            layer that is `local` may make those only.
+    """
+
+    training: bool = False
+    key: Any = None
+    mask: Any = None
+    rows: Any = None
+    row_ids: Any = None
+    axis: str | None = None
+    path: tuple = ()
+    losses: list | None = None
+    cells: tuple | None = None
+
+    def at(self, *path, **changes):
+        """Returns the context of a call further inside."""
+        return dataclasses.replace(self, path=(*self.path, *path), **changes)
+
+    def layer_key(self, seed=None):
+        """Returns the key of this place: folded by path, and by the layer's own `seed` setting.
+
+        Raises:
+            ValueError: The call was given no key.
+        """
+        if self.key is None:
+            raise ValueError(
+                "This layer draws random numbers while training: pass `key=jax.random.key(...)` to `apply`."
+            )
+        place = "/".join(map(str, self.path))
+        return rng.fold(self.key, place) if seed is None else rng.fold(self.key, place, seed)
+
+    def draw(self, sample, shape, seed=None):
+        """Draws `sample(key, shape)` row by row, so that devices and padding do not change the numbers."""
+        rows = jnp.arange(shape[0]) if self.row_ids is None else self.row_ids
+        return rng.rows_draw(sample, self.layer_key(seed), rows, shape)
+
+    def add_loss(self, total, count=None):
+        """Adds total / count (None: 1) to the loss of the step; under pmap both are summed over devices first."""
+        if self.losses is not None:
+            self.losses.append((total, count))
+
+    def row_mask(self, ndim):
+        """Returns `rows` as a bool array [B, 1, ...] of rank `ndim`, or None."""
+        return None if self.rows is None else self.rows.reshape((-1,) + (1,) * (ndim - 1))
+
+    def count_rows(self, batch):
+        """Returns the number of real rows on this device, as float32."""
+        return jnp.float32(batch) if self.rows is None else jnp.sum(self.rows, dtype=jnp.float32)
+
+    def sum_devices(self, value):
+        """Sums `value` over the device axis, if there is one."""
+        return value if self.axis is None else jax.lax.psum(value, self.axis)
