@@ -14,7 +14,6 @@ from fkeras.layers.contract import custom
 from fkeras.layers.contract.base import Layer, Weight, layers
 from fkeras.layers.contract.shapes import Spec, is_shape
 from fkeras.layers.core import EinsumDense, dense
-from fkeras.layers.dropout import draw_kept, dropout
 from fkeras.layers.kernels.attention import (
     additive_scores,
     attend,
@@ -25,6 +24,7 @@ from fkeras.layers.kernels.attention import (
     mask_scores,
     window_mask,
 )
+from fkeras.layers.kernels.noise import draw_kept, dropout
 
 # ------------------------------------------------------------------------------------ calls and masks
 

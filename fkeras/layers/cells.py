@@ -15,8 +15,8 @@ from fkeras import activations, constraints, initializers, regularizers
 from fkeras.core.settings import Configured, fraction, optional, positive_int, seed_or_none, setting
 from fkeras.layers.contract import custom
 from fkeras.layers.contract.base import Layer, Weight, layers
-from fkeras.layers.dropout import draw_kept
 from fkeras.layers.kernels import convolution as kernels
+from fkeras.layers.kernels.noise import draw_kept
 from fkeras.layers.kernels.recurrence import Derived
 
 # -------------------------------------------------------------------------------------- pure functions
