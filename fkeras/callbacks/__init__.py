@@ -29,3 +29,7 @@ __all__ = [
     "ReduceLROnPlateau",
     "TerminateOnNaN",
 ]
+
+
+def __dir__():
+    return sorted(__all__)
