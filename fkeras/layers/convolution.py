@@ -10,6 +10,7 @@ from fkeras.core import dtypes
 from fkeras.core.settings import choice, optional, positive_int, setting
 from fkeras.layers.contract.base import Weight, layers
 from fkeras.layers.contract.spatial import Spatial
+from fkeras.layers.contract.windows import Window
 from fkeras.layers.kernels import convolution as kernels
 
 # -------------------------------------------------------------------------------------- pure functions
@@ -181,6 +182,13 @@ class Convolution(Spatial):
         """Raises ValueError, naming the layer, where no cell of output would be left."""
         self.check_windows(shape, self.kernel_size, self.strides, self.dilation_rate, self.padding)
 
+    def windows(self, rank):
+        if self.padding == "same" or not activations.is_elementwise(self.activation):
+            return None
+        causal = self.padding == "causal"
+        slide = zip(self.kernel_size, self.strides, self.dilation_rate, strict=True)
+        return self.windows_of((Window(k, s, d, (k - 1) * d * causal) for k, s, d in slide), None)
+
     def with_bias(self, weights, size):
         """Returns the declarations with a bias [size] added, if the layer has one."""
         bias = Weight((size,), self.bias_initializer, self.bias_regularizer, self.bias_constraint)
@@ -259,26 +267,9 @@ class Conv(Convolution):
         kernel = Weight(size, self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint)
         return self.with_bias({"kernel": kernel}, self.filters)
 
-    @property
-    def local(self):
-        fixed = self.padding != "same" or max(self.strides) == 1  # what is padded in front depends on no size
-        return fixed and activations.is_elementwise(self.activation)
-
-    def cells_read(self, shape, cells):
-        return self.windows_read(shape, *self._windows, self.padding, cells)
-
-    @property
-    def _windows(self):
-        return self.kernel_size, self.strides, self.dilation_rate
-
     def forward(self, params, state, x, ctx):
-        x, padding = self.channels_last(x), self.padding
-        if ctx.cells is not None:
-            sizes = x.shape[1:-1]
-            pads, _ = kernels.window_pads(sizes, *self._windows, padding)
-            reads, padding = kernels.first_windows(sizes, *self._windows, pads, ctx.cells)
-            x = x[(slice(None), *map(slice, reads))]
-        y = conv(x, params["kernel"], self.strides, padding, self.dilation_rate, self.groups)
+        x = self.channels_last(x)
+        y = conv(x, params["kernel"], self.strides, self.padding, self.dilation_rate, self.groups)
         return self.finish(y, params), state
 
 
@@ -477,6 +468,9 @@ class ConvTranspose(Convolution):
                     f"{self.label}: output_padding must be less than the stride on every axis, got "
                     f"output_padding={self.output_padding} and strides={self.strides}."
                 )
+
+    def windows(self, rank):
+        return None
 
     def check_room(self, shape):
         try:

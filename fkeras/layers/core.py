@@ -20,6 +20,7 @@ from fkeras.core.settings import (
     setting,
 )
 from fkeras.layers.contract.base import Layer, Spec, Weight, layers
+from fkeras.layers.contract.windows import each_alone
 
 # -------------------------------------------------------------------------------------- pure functions
 
@@ -271,9 +272,8 @@ class Activation(Layer):
     activation: Any = setting(activations)
     supports_masking = True
 
-    @property
-    def local(self):
-        return activations.is_elementwise(self.activation)
+    def windows(self, rank):
+        return each_alone(self, rank) if activations.is_elementwise(self.activation) else None
 
     def forward(self, params, state, x, ctx):
         return self.activation(x), state

@@ -95,7 +95,6 @@ class Layer(Configured):
     takes_ints = False  # integer inputs reach `forward` as they are instead of in the compute dtype
     casts = True  # False for containers, whose inner layers each follow their own policy
     supports_masking = False  # an input's mask is the output's too
-    local = False  # each cell of [B, *space, C] is made of cells near it, which `cells_read` tells
     _cell = None
     _nodes = ()
     _counts: dict[str, int] = {}
@@ -112,12 +111,13 @@ class Layer(Configured):
             return custom.forward(self, params, state, x, ctx)
         raise TypeError(f"{type(self).__name__} has neither `forward(params, state, x, ctx)` nor `call(x)`.")
 
-    def cells_read(self, shape, cells):
-        """Returns how many cells of each axis of space, from the start, are read of an input of `shape`.
+    def windows(self, rank):
+        """Returns which `Window` of an input of `rank` each output reads, one for each axis behind the batch.
 
-        For a `local` layer. cells: How many cells it makes, or None for all. Returns None if it reads all.
+        None in place of a window stands for the whole axis. None at all: the layer does not compute by windows, or
+        its output depends on where the input ends.
         """
-        return cells
+        return None
 
     def compute_mask(self, x, mask):
         """Returns the mask of the output: that of the input, if the layer supports masking."""

@@ -22,8 +22,6 @@ class Context:
         axis: Name of the device axis under pmap, or None.
         path: Places of the layers around this call; random keys are folded by it.
         losses: List that inner losses are added to as (sum, count), and `custom.Log`s, or None to drop them.
-        cells: How many cells of each axis of space anything reads of the output, from the start, or None for all. A
-            layer that is `local` may make those only.
     """
 
     training: bool = False
@@ -34,7 +32,6 @@ class Context:
     axis: str | None = None
     path: tuple = ()
     losses: list | None = None
-    cells: tuple | None = None
 
     def at(self, *path, **changes):
         """Returns the context of a call further inside."""
