@@ -26,8 +26,10 @@ def save_model(model, filepath, overwrite=True, include_optimizer=True, save_for
         FileExistsError: The file exists and `overwrite` is False.
 
     Example:
-        >>> model.save("model.h5")
-        >>> same = load_model("model.h5")
+        >>> model = Sequential([Input((4,)), Dense(2)])
+        >>> save_model(model, "model.h5")
+        >>> load_model("model.h5").count_params()
+        10
     """
     form = _form(filepath, save_format)
     if form == "keras":
