@@ -1,5 +1,8 @@
 """The hard cases of the layer contract: state, keys, masks, nesting, several inputs, scans, layers of one's own."""
 
+import inspect
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -495,3 +498,23 @@ def test_a_seed_is_an_int_or_none(kind):
     assert cls(**needed, seed=np.int64(3)).seed == 3
     with pytest.raises(TypeError, match=r"\(seed='3'\): expected an int or None, got '3'\."):
         cls(**needed, seed="3")
+
+
+def test_inherited_settings_stand_behind_ones_own_or_where_a_line_says_so():
+    class Penalties(settings.Configured, kw_only=True):
+        l1: float = 0.0
+        l2: float = 0.0
+
+    class Behind(Penalties):
+        units: int
+        seed: int = 7
+
+    class Between(Penalties):
+        units: int
+        _here: ClassVar[Penalties]
+        seed: int = 7
+
+    assert list(Behind._fields) == ["units", "seed", "l1", "l2"]
+    assert list(Between._fields) == ["units", "l1", "l2", "seed"]
+    assert Between(3, 0.5).get_config() == {"units": 3, "l1": 0.5, "l2": 0.0, "seed": 7}
+    assert str(inspect.signature(Between)) == "(units, l1=0.0, l2=0.0, seed=7)"

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 
 from fkeras import activations, constraints, initializers, regularizers
 from fkeras.core.settings import at_least_zero, optional, setting
-from fkeras.layers.contract.base import Layer, Weight, layers
+from fkeras.layers.contract.base import Layer, layers
+from fkeras.layers.contract.weight_settings import weight
 from fkeras.layers.contract.windows import each_alone
 
 
@@ -148,8 +149,7 @@ class PReLU(Layer):
         return sizes
 
     def declare(self, shape):
-        start = self.alpha_initializer
-        return {"alpha": Weight(self._alpha(shape), start, self.alpha_regularizer, self.alpha_constraint)}
+        return {"alpha": weight(self, "alpha", self._alpha(shape))}
 
     def forward(self, params, state, x, ctx):
         return prelu(x, params["alpha"]), state

@@ -8,8 +8,9 @@ import numpy as np
 from fkeras import activations, constraints, initializers, regularizers
 from fkeras.core import dtypes
 from fkeras.core.settings import choice, optional, positive_int, setting
-from fkeras.layers.contract.base import Weight, layers
+from fkeras.layers.contract.base import layers
 from fkeras.layers.contract.spatial import Spatial
+from fkeras.layers.contract.weight_settings import KernelBias, weight
 from fkeras.layers.contract.windows import Window
 from fkeras.layers.kernels import convolution as kernels
 
@@ -191,8 +192,7 @@ class Convolution(Spatial):
 
     def with_bias(self, weights, size):
         """Returns the declarations with a bias [size] added, if the layer has one."""
-        bias = Weight((size,), self.bias_initializer, self.bias_regularizer, self.bias_constraint)
-        return {**weights, "bias": bias} if self.use_bias else weights
+        return {**weights, "bias": weight(self, "bias", (size,))} if self.use_bias else weights
 
     def finish(self, y, params):
         """Adds the bias, puts the channels where they belong, applies the activation."""
@@ -201,7 +201,7 @@ class Convolution(Spatial):
         return self.activation(self.as_given(y))
 
 
-class Conv(Convolution):
+class Conv(KernelBias, Convolution):
     """Base of Conv1D, Conv2D and Conv3D: y = activation(conv(x, kernel) + bias).
 
     Args:
@@ -246,13 +246,6 @@ class Conv(Convolution):
     groups: int = setting(positive_int, 1)
     activation: Any = setting(activations, None)
     use_bias: bool = True
-    kernel_initializer: Any = setting(initializers, "glorot_uniform")
-    bias_initializer: Any = setting(initializers, "zeros")
-    kernel_regularizer: Any = setting(optional(regularizers), None)
-    bias_regularizer: Any = setting(optional(regularizers), None)
-    activity_regularizer: Any = setting(optional(regularizers), None)
-    kernel_constraint: Any = setting(optional(constraints), None)
-    bias_constraint: Any = setting(optional(constraints), None)
 
     def check(self):
         super().check()
@@ -264,8 +257,7 @@ class Conv(Convolution):
     def declare(self, shape):
         self.check_input(shape)
         size = (*self.kernel_size, self.known_channels(shape) // self.groups, self.filters)
-        kernel = Weight(size, self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint)
-        return self.with_bias({"kernel": kernel}, self.filters)
+        return self.with_bias({"kernel": weight(self, "kernel", size)}, self.filters)
 
     def forward(self, params, state, x, ctx):
         x = self.channels_last(x)
@@ -324,8 +316,7 @@ class DepthwiseConv(Convolution):
         self.check_input(shape)
         channels = self.known_channels(shape)
         size = (*self.kernel_size, channels, self.depth_multiplier)
-        kernel = Weight(size, self.depthwise_initializer, self.depthwise_regularizer, self.depthwise_constraint)
-        return self.with_bias({"kernel": kernel}, channels * self.depth_multiplier)
+        return self.with_bias({"kernel": weight(self, "depthwise", size)}, channels * self.depth_multiplier)
 
     def forward(self, params, state, x, ctx):
         x = self.channels_last(x)
@@ -388,18 +379,9 @@ class SeparableConv(Convolution):
     def declare(self, shape):
         self.check_input(shape)
         channels = self.known_channels(shape)
-        depthwise = Weight(
-            (*self.kernel_size, channels, self.depth_multiplier),
-            self.depthwise_initializer,
-            self.depthwise_regularizer,
-            self.depthwise_constraint,
-        )
-        pointwise = Weight(
-            (*(1,) * self.spatial, channels * self.depth_multiplier, self.filters),
-            self.pointwise_initializer,
-            self.pointwise_regularizer,
-            self.pointwise_constraint,
-        )
+        depthwise = weight(self, "depthwise", (*self.kernel_size, channels, self.depth_multiplier))
+        ones = (1,) * self.spatial
+        pointwise = weight(self, "pointwise", (*ones, channels * self.depth_multiplier, self.filters))
         return self.with_bias({"depthwise_kernel": depthwise, "pointwise_kernel": pointwise}, self.filters)
 
     def forward(self, params, state, x, ctx):
@@ -414,7 +396,7 @@ class SeparableConv(Convolution):
         return self.finish(y, params), state
 
 
-class ConvTranspose(Convolution):
+class ConvTranspose(KernelBias, Convolution):
     """Base of Conv1DTranspose, Conv2DTranspose and Conv3DTranspose: a convolution turned round, to make space larger.
 
     Args:
@@ -451,13 +433,6 @@ class ConvTranspose(Convolution):
     dilation_rate: Any = 1
     activation: Any = setting(activations, None)
     use_bias: bool = True
-    kernel_initializer: Any = setting(initializers, "glorot_uniform")
-    bias_initializer: Any = setting(initializers, "zeros")
-    kernel_regularizer: Any = setting(optional(regularizers), None)
-    bias_regularizer: Any = setting(optional(regularizers), None)
-    activity_regularizer: Any = setting(optional(regularizers), None)
-    kernel_constraint: Any = setting(optional(constraints), None)
-    bias_constraint: Any = setting(optional(constraints), None)
 
     def check(self):
         super().check()
@@ -488,8 +463,7 @@ class ConvTranspose(Convolution):
     def declare(self, shape):
         self.check_input(shape)
         size = (*self.kernel_size, self.filters, self.known_channels(shape))
-        kernel = Weight(size, self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint)
-        return self.with_bias({"kernel": kernel}, self.filters)
+        return self.with_bias({"kernel": weight(self, "kernel", size)}, self.filters)
 
     def forward(self, params, state, x, ctx):
         y = conv_transpose(

@@ -156,27 +156,25 @@ class SpatialDropout1D(_SpatialDropout):
     rank = (3, "[B, T, C]")
 
 
-@layers.register
-class SpatialDropout2D(_SpatialDropout):
-    """Drops whole channels of images [B, H, W, C] (or [B, C, H, W]) while training; see `SpatialDropout1D`."""
-
+class _DropsMaps(_SpatialDropout):
     rate: float = setting(_rate)
     data_format: Any = setting(dtypes.data_format, None)
     seed: Any = setting(seed_or_none, None)
     name: str = setting(default=None)
     dtype: Any = setting(dtypes.policy, None, saved=False)
+
+
+@layers.register
+class SpatialDropout2D(_DropsMaps):
+    """Drops whole channels of images [B, H, W, C] (or [B, C, H, W]) while training; see `SpatialDropout1D`."""
+
     rank = (4, "[B, H, W, C]")
 
 
 @layers.register
-class SpatialDropout3D(_SpatialDropout):
+class SpatialDropout3D(_DropsMaps):
     """Drops whole channels of volumes [B, H, W, D, C] (or [B, C, ...]) while training; see `SpatialDropout1D`."""
 
-    rate: float = setting(_rate)
-    data_format: Any = setting(dtypes.data_format, None)
-    seed: Any = setting(seed_or_none, None)
-    name: str = setting(default=None)
-    dtype: Any = setting(dtypes.policy, None, saved=False)
     rank = (5, "[B, H, W, D, C]")
 
 

@@ -20,7 +20,7 @@ models gather the cells into trees before a step and scatter them after it.
 import copy
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -75,7 +75,7 @@ class Weight:
     dtype: Any = None
 
 
-class Layer(Configured):
+class Layer(Configured, kw_only=True):
     """Base of all layers; see the module's docstring for the two methods a layer writes.
 
     Args:
@@ -97,7 +97,7 @@ class Layer(Configured):
     supports_masking = False  # an input's mask is the output's too
     _cell = None
     _nodes = ()
-    _counts: dict[str, int] = {}
+    _counts: ClassVar[dict[str, int]] = {}
 
     # ------------------------------------------------------------------------------ what a layer writes
 
