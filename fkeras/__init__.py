@@ -67,3 +67,7 @@ __all__ = [
     "saving",
     "utils",
 ]
+
+
+def __dir__():
+    return sorted(__all__)

@@ -299,8 +299,11 @@ class Model(Trainer, Layer):
             options: Of the format: overwrite, include_optimizer; step, data, platforms.
 
         Example:
-            >>> model.export("exported")
-            >>> model.export("step.stablehlo", format="stablehlo", step="train", data=(x[:1], y[:1]))
+            >>> model = Sequential([Input((4,)), Dense(2)])
+            >>> model.compile("sgd", "mse")
+            >>> model.export("served")
+            >>> data = np.zeros((1, 4)), np.zeros((1, 2))
+            >>> model.export("step.stablehlo", format="stablehlo", step="train", data=data)
         """
         from fkeras import saving
 
@@ -547,7 +550,11 @@ def clone_model(model, input_tensors=None, clone_function=None):
         clone_function: Function layer -> its copy; by default a layer of the same config.
 
     Example:
-        >>> small = clone_model(model, clone_function=lambda layer: type(layer).from_config(layer.get_config()))
+        >>> def narrow(layer):
+        ...     return Dense(2) if layer.name == "wide" else type(layer).from_config(layer.get_config())
+        >>> model = Sequential([Input((4,)), Dense(64, name="wide"), Dense(1)])
+        >>> clone_model(model, clone_function=narrow).count_params()
+        13
     """
     copy = clone_function or (lambda layer: type(layer).from_config(layer.get_config()))
     if model.graph is None:

@@ -1,6 +1,5 @@
 """Activations: Keras's numbers and gradients, finite everywhere, found by every name."""
 
-import doctest
 import functools
 
 import jax
@@ -194,7 +193,3 @@ def test_the_config_of_a_layer_is_that_layer_and_not_the_function_of_like_letter
     assert activations.get(layer) is layer
     assert activations.get(activations.serialize(layer)).negative_slope == 0.5
     assert activations.get("LeakyReLU") is activations.leaky_relu
-
-
-def test_the_examples_of_the_docstrings_are_true():
-    assert doctest.testmod(activations, extraglobs={"jnp": jnp}) == (0, 31)

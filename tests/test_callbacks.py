@@ -1,8 +1,6 @@
 """Callbacks: what they decide agrees with real Keras, and the machinery around them never waits for a device."""
 
 import csv
-import doctest
-import importlib
 import json
 import math
 import os
@@ -974,9 +972,3 @@ def test_a_line_never_grows_beyond_the_terminal_while_it_is_repainted(clock, ter
 )
 def test_numbers_and_times_read_as_in_keras(text, expected):
     assert text == expected
-
-
-@pytest.mark.parametrize("name", ["logs", "base", "progbar", "records", "monitor", "schedule", "checkpoint"])
-def test_the_examples_in_the_docstrings_run(name):
-    result = doctest.testmod(importlib.import_module(f"fkeras.callbacks.{name}"))
-    assert result.attempted > 0 and result.failed == 0

@@ -1,7 +1,6 @@
 """Convolution, pooling and resizing: both formulations against each other, and all layers against real Keras."""
 
 import dataclasses
-import doctest
 import inspect
 import itertools
 
@@ -10,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fkeras.layers import convolution, pooling, resizing
 from fkeras.layers.contract.base import Spec, layers
 from fkeras.layers.convolution import (
     Conv1D,
@@ -345,9 +343,3 @@ MISTAKES = [
 def test_mistakes_are_named(mistake, message):
     with pytest.raises(ValueError, match=message):
         mistake()
-
-
-@pytest.mark.parametrize("module, examples", [(kernels, 4), (convolution, 8), (pooling, 4), (resizing, 6)])
-def test_examples_in_docstrings_run(module, examples):
-    names = {name: layers.lookup(name) for name in KINDS}
-    assert doctest.testmod(module, extraglobs={"jnp": jnp, **names}) == (0, examples)

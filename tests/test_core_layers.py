@@ -10,7 +10,7 @@ import pytest
 
 from fkeras.core.settings import custom_object_scope, register_keras_serializable
 from fkeras.layers.contract.base import Context, Spec, layers
-from fkeras.layers.dropout import random_words
+from fkeras.layers.kernels.noise import random_words
 from fkeras.layers.normalization import batch_moments
 from tests.catalog.layers_core import MERGE_ROWS, ROWS
 

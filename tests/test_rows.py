@@ -10,7 +10,7 @@ from fkeras import layers
 from fkeras.compiled import rows
 from fkeras.compiled.rows import Along, follow, why_rows_meet
 from fkeras.distribute import DataParallel
-from fkeras.layers.contract.base import Context
+from fkeras.layers.contract.context import Context
 from tests.catalog import layer_rows
 
 X = np.random.default_rng(0).normal(size=(40, 4)).astype("float32")

@@ -8,6 +8,9 @@ constructor, signature, `get_config`, `from_config` and `repr` come from those f
         activation: Fn = setting(activations, "linear")  # converted by a registry
         name: str = setting(default=None, keyword=True)  # keyword only
 
+What a class inherits comes behind its own settings, by position. `_here: ClassVar[Base]` between them puts those of
+that base there.
+
 A `Registry` turns what users write (a string in any case or underscore style, a config dict, a class, an
 object, a function) into the object that is meant, and answers a typo with the nearest names.
 """
@@ -17,7 +20,7 @@ import difflib
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, dataclass_transform
+from typing import Any, dataclass_transform, get_args
 
 import numpy as np
 
@@ -337,11 +340,14 @@ class Configured:
     _sealed = False
     __signature__ = _Signature()
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, kw_only=False, **kwargs):
+        """`class Group(Configured, kw_only=True)`: editors, which put a base's settings first, name these ones."""
         super().__init_subclass__(**kwargs)
         own = {}
-        for name in inspect.get_annotations(cls):
+        for name, kind in inspect.get_annotations(cls).items():
             if name.startswith("_"):
+                base = next(iter(get_args(kind)), None)  # ClassVar[Base]: here stand, by position, those of a base
+                own |= base._fields if base in cls.__mro__ else {}
                 continue
             field = cls.__dict__.get(name, REQUIRED)
             if not isinstance(field, Setting):

@@ -211,3 +211,8 @@ def __getattr__(name):
     if (entry := registry.entries.get(name)) is not None:
         return entry
     raise AttributeError(f"fkeras.layers has no {name!r}.{nearest(name, registry.entries)}")
+
+
+def __dir__():
+    others = (name for name, cls in registry.entries.items() if cls.__name__ in __all__)
+    return sorted({*__all__, *others})

@@ -8,8 +8,10 @@ import numpy as np
 from fkeras import activations, constraints, initializers, regularizers
 from fkeras.core import dtypes
 from fkeras.core.settings import choice, optional, positive_int, setting
-from fkeras.layers.contract.base import Weight, layers
+from fkeras.layers.contract.base import layers
 from fkeras.layers.contract.spatial import Spatial
+from fkeras.layers.contract.weight_settings import KernelBias, weight
+from fkeras.layers.contract.windows import Window
 from fkeras.layers.kernels import convolution as kernels
 
 # -------------------------------------------------------------------------------------- pure functions
@@ -181,10 +183,16 @@ class Convolution(Spatial):
         """Raises ValueError, naming the layer, where no cell of output would be left."""
         self.check_windows(shape, self.kernel_size, self.strides, self.dilation_rate, self.padding)
 
+    def windows(self, rank):
+        if self.padding == "same" or not activations.is_elementwise(self.activation):
+            return None
+        causal = self.padding == "causal"
+        slide = zip(self.kernel_size, self.strides, self.dilation_rate, strict=True)
+        return self.windows_of((Window(k, s, d, (k - 1) * d * causal) for k, s, d in slide), None)
+
     def with_bias(self, weights, size):
         """Returns the declarations with a bias [size] added, if the layer has one."""
-        bias = Weight((size,), self.bias_initializer, self.bias_regularizer, self.bias_constraint)
-        return {**weights, "bias": bias} if self.use_bias else weights
+        return {**weights, "bias": weight(self, "bias", (size,))} if self.use_bias else weights
 
     def finish(self, y, params):
         """Adds the bias, puts the channels where they belong, applies the activation."""
@@ -193,7 +201,7 @@ class Convolution(Spatial):
         return self.activation(self.as_given(y))
 
 
-class Conv(Convolution):
+class Conv(KernelBias, Convolution):
     """Base of Conv1D, Conv2D and Conv3D: y = activation(conv(x, kernel) + bias).
 
     Args:
@@ -238,13 +246,6 @@ class Conv(Convolution):
     groups: int = setting(positive_int, 1)
     activation: Any = setting(activations, None)
     use_bias: bool = True
-    kernel_initializer: Any = setting(initializers, "glorot_uniform")
-    bias_initializer: Any = setting(initializers, "zeros")
-    kernel_regularizer: Any = setting(optional(regularizers), None)
-    bias_regularizer: Any = setting(optional(regularizers), None)
-    activity_regularizer: Any = setting(optional(regularizers), None)
-    kernel_constraint: Any = setting(optional(constraints), None)
-    bias_constraint: Any = setting(optional(constraints), None)
 
     def check(self):
         super().check()
@@ -256,29 +257,11 @@ class Conv(Convolution):
     def declare(self, shape):
         self.check_input(shape)
         size = (*self.kernel_size, self.known_channels(shape) // self.groups, self.filters)
-        kernel = Weight(size, self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint)
-        return self.with_bias({"kernel": kernel}, self.filters)
-
-    @property
-    def local(self):
-        fixed = self.padding != "same" or max(self.strides) == 1  # what is padded in front depends on no size
-        return fixed and activations.is_elementwise(self.activation)
-
-    def cells_read(self, shape, cells):
-        return self.windows_read(shape, *self._windows, self.padding, cells)
-
-    @property
-    def _windows(self):
-        return self.kernel_size, self.strides, self.dilation_rate
+        return self.with_bias({"kernel": weight(self, "kernel", size)}, self.filters)
 
     def forward(self, params, state, x, ctx):
-        x, padding = self.channels_last(x), self.padding
-        if ctx.cells is not None:
-            sizes = x.shape[1:-1]
-            pads, _ = kernels.window_pads(sizes, *self._windows, padding)
-            reads, padding = kernels.first_windows(sizes, *self._windows, pads, ctx.cells)
-            x = x[(slice(None), *map(slice, reads))]
-        y = conv(x, params["kernel"], self.strides, padding, self.dilation_rate, self.groups)
+        x = self.channels_last(x)
+        y = conv(x, params["kernel"], self.strides, self.padding, self.dilation_rate, self.groups)
         return self.finish(y, params), state
 
 
@@ -333,8 +316,7 @@ class DepthwiseConv(Convolution):
         self.check_input(shape)
         channels = self.known_channels(shape)
         size = (*self.kernel_size, channels, self.depth_multiplier)
-        kernel = Weight(size, self.depthwise_initializer, self.depthwise_regularizer, self.depthwise_constraint)
-        return self.with_bias({"kernel": kernel}, channels * self.depth_multiplier)
+        return self.with_bias({"kernel": weight(self, "depthwise", size)}, channels * self.depth_multiplier)
 
     def forward(self, params, state, x, ctx):
         x = self.channels_last(x)
@@ -397,18 +379,9 @@ class SeparableConv(Convolution):
     def declare(self, shape):
         self.check_input(shape)
         channels = self.known_channels(shape)
-        depthwise = Weight(
-            (*self.kernel_size, channels, self.depth_multiplier),
-            self.depthwise_initializer,
-            self.depthwise_regularizer,
-            self.depthwise_constraint,
-        )
-        pointwise = Weight(
-            (*(1,) * self.spatial, channels * self.depth_multiplier, self.filters),
-            self.pointwise_initializer,
-            self.pointwise_regularizer,
-            self.pointwise_constraint,
-        )
+        depthwise = weight(self, "depthwise", (*self.kernel_size, channels, self.depth_multiplier))
+        ones = (1,) * self.spatial
+        pointwise = weight(self, "pointwise", (*ones, channels * self.depth_multiplier, self.filters))
         return self.with_bias({"depthwise_kernel": depthwise, "pointwise_kernel": pointwise}, self.filters)
 
     def forward(self, params, state, x, ctx):
@@ -423,7 +396,7 @@ class SeparableConv(Convolution):
         return self.finish(y, params), state
 
 
-class ConvTranspose(Convolution):
+class ConvTranspose(KernelBias, Convolution):
     """Base of Conv1DTranspose, Conv2DTranspose and Conv3DTranspose: a convolution turned round, to make space larger.
 
     Args:
@@ -460,13 +433,6 @@ class ConvTranspose(Convolution):
     dilation_rate: Any = 1
     activation: Any = setting(activations, None)
     use_bias: bool = True
-    kernel_initializer: Any = setting(initializers, "glorot_uniform")
-    bias_initializer: Any = setting(initializers, "zeros")
-    kernel_regularizer: Any = setting(optional(regularizers), None)
-    bias_regularizer: Any = setting(optional(regularizers), None)
-    activity_regularizer: Any = setting(optional(regularizers), None)
-    kernel_constraint: Any = setting(optional(constraints), None)
-    bias_constraint: Any = setting(optional(constraints), None)
 
     def check(self):
         super().check()
@@ -477,6 +443,9 @@ class ConvTranspose(Convolution):
                     f"{self.label}: output_padding must be less than the stride on every axis, got "
                     f"output_padding={self.output_padding} and strides={self.strides}."
                 )
+
+    def windows(self, rank):
+        return None
 
     def check_room(self, shape):
         try:
@@ -494,8 +463,7 @@ class ConvTranspose(Convolution):
     def declare(self, shape):
         self.check_input(shape)
         size = (*self.kernel_size, self.filters, self.known_channels(shape))
-        kernel = Weight(size, self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint)
-        return self.with_bias({"kernel": kernel}, self.filters)
+        return self.with_bias({"kernel": weight(self, "kernel", size)}, self.filters)
 
     def forward(self, params, state, x, ctx):
         y = conv_transpose(

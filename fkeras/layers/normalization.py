@@ -5,14 +5,15 @@ the layer's compute dtype.
 """
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
-from fkeras import constraints, initializers, regularizers
-from fkeras.core.settings import optional, positive_int, setting
+from fkeras import initializers
+from fkeras.core.settings import positive_int, setting
 from fkeras.layers.contract.base import Layer, Spec, Weight, layers
+from fkeras.layers.contract.weight_settings import GammaBeta, GammaBetaInitializers, GammaBetaPenalties, weight
 from fkeras.layers.kernels.convolution import chosen, gradient_once
 
 # -------------------------------------------------------------------------------------- pure functions
@@ -251,9 +252,9 @@ class _Normalizes(Layer):
     def gamma_beta(self, sizes, gamma=True, beta=True):
         weights = {}
         if gamma:
-            weights["gamma"] = Weight(sizes, self.gamma_initializer, self.gamma_regularizer, self.gamma_constraint)
+            weights["gamma"] = weight(self, "gamma", sizes)
         if beta:
-            weights["beta"] = Weight(sizes, self.beta_initializer, self.beta_regularizer, self.beta_constraint)
+            weights["beta"] = weight(self, "beta", sizes)
         return weights
 
     def compute_output_spec(self, x):
@@ -265,7 +266,7 @@ class _Normalizes(Layer):
 
 
 @layers.register
-class BatchNormalization(_Normalizes):
+class BatchNormalization(GammaBeta, _Normalizes):
     """Normalizes channels over the batch while training, and by running statistics else.
 
         y = gamma * (x - mean) / sqrt(variance + epsilon) + beta
@@ -304,14 +305,10 @@ class BatchNormalization(_Normalizes):
     epsilon: float = setting(float, 1e-3)
     center: bool = True
     scale: bool = True
-    beta_initializer: Any = setting(initializers, "zeros")
-    gamma_initializer: Any = setting(initializers, "ones")
+    _initializers: ClassVar[GammaBetaInitializers]
     moving_mean_initializer: Any = setting(initializers, "zeros")
     moving_variance_initializer: Any = setting(initializers, "ones")
-    beta_regularizer: Any = setting(optional(regularizers), None)
-    gamma_regularizer: Any = setting(optional(regularizers), None)
-    beta_constraint: Any = setting(optional(constraints), None)
-    gamma_constraint: Any = setting(optional(constraints), None)
+    _penalties: ClassVar[GammaBetaPenalties]
     renorm: bool = False
     renorm_clipping: Any = None
     renorm_momentum: float = setting(float, 0.99)
@@ -402,7 +399,7 @@ class _Root:
 
 
 @layers.register
-class LayerNormalization(_Normalizes):
+class LayerNormalization(GammaBeta, _Normalizes):
     """Normalizes each row over its features: y = gamma * (x - mean) / sqrt(variance + epsilon) + beta.
 
     Args:
@@ -426,12 +423,7 @@ class LayerNormalization(_Normalizes):
     epsilon: float = setting(float, 1e-3)
     center: bool = True
     scale: bool = True
-    beta_initializer: Any = setting(initializers, "zeros")
-    gamma_initializer: Any = setting(initializers, "ones")
-    beta_regularizer: Any = setting(optional(regularizers), None)
-    gamma_regularizer: Any = setting(optional(regularizers), None)
-    beta_constraint: Any = setting(optional(constraints), None)
-    gamma_constraint: Any = setting(optional(constraints), None)
+    _here: ClassVar[GammaBeta]
     rms_scaling: bool = setting(default=False, keyword=True)
 
     def declare(self, shape):
@@ -472,7 +464,7 @@ class RMSNormalization(_Normalizes):
 
 
 @layers.register
-class GroupNormalization(_Normalizes):
+class GroupNormalization(GammaBeta, _Normalizes):
     """Normalizes each row over groups of channels and all of space: `groups=-1` is one group a channel.
 
     Args:
@@ -493,12 +485,6 @@ class GroupNormalization(_Normalizes):
     epsilon: float = setting(float, 1e-3)
     center: bool = True
     scale: bool = True
-    beta_initializer: Any = setting(initializers, "zeros")
-    gamma_initializer: Any = setting(initializers, "ones")
-    beta_regularizer: Any = setting(optional(regularizers), None)
-    gamma_regularizer: Any = setting(optional(regularizers), None)
-    beta_constraint: Any = setting(optional(constraints), None)
-    gamma_constraint: Any = setting(optional(constraints), None)
 
     def check(self):
         if self.groups < 1 and self.groups != -1:

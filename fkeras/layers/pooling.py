@@ -9,6 +9,7 @@ from fkeras.core import dtypes
 from fkeras.core.settings import choice, setting
 from fkeras.layers.contract.base import layers
 from fkeras.layers.contract.spatial import Spatial
+from fkeras.layers.contract.windows import Window
 from fkeras.layers.kernels import convolution as kernels
 
 # -------------------------------------------------------------------------------------- pure functions
@@ -118,12 +119,9 @@ class Pooling(Spatial):
         super().check_input(shape)
         self.check_windows(shape, self.pool_size, self.strides, (1,) * self.spatial, self.padding)
 
-    @property
-    def local(self):
-        return self.padding == "valid"
-
-    def cells_read(self, shape, cells):
-        return self.windows_read(shape, self.pool_size, self.strides, (1,) * self.spatial, self.padding, cells)
+    def windows(self, rank):
+        space = map(Window, self.pool_size, self.strides)
+        return self.windows_of(space, Window()) if self.padding == "valid" else None
 
     def forward(self, params, state, x, ctx):
         x = self.channels_last(x)

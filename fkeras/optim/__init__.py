@@ -32,3 +32,7 @@ __all__ = [
     "schedules",
     "serialize",
 ]
+
+
+def __dir__():
+    return sorted(__all__)

@@ -15,8 +15,8 @@ from fkeras.core.settings import (
 CustomObjectScope = custom_object_scope
 deserialize_keras_object, serialize_keras_object = deserialize, serialize
 
-_WHEN_ASKED = dict.fromkeys(("model_from_json", "to_json"), "configs") | dict.fromkeys(
-    ("export_model", "load_model", "load_weights", "save_model", "save_weights"), "models"
+_WHEN_ASKED = {"to_json": "configs"} | dict.fromkeys(
+    ("export_model", "load_model", "load_weights", "model_from_json", "save_model", "save_weights"), "models"
 )
 
 
@@ -29,7 +29,7 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)
 
 
 __all__ = [

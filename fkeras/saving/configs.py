@@ -4,9 +4,10 @@ import copy
 import inspect
 import json
 
-from fkeras.core.settings import Configured, Registry, get_registered_object, serialize
-from fkeras.saving import files, operators, tf_operations
+from fkeras.core.settings import Configured, Registry, custom_object_scope, get_registered_object, serialize
+from fkeras.layers.contract.base import layers
 from fkeras.saving import keras_versions as ages
+from fkeras.saving import operators, tf_operations
 
 _BESIDE = ("build_config", "compile_config", "shared_object_id", "__passive_serialization__")
 
@@ -282,9 +283,7 @@ def build_model(config, where, custom_objects=None, age=ages.TODAY):
     Raises:
         ValueError: It does not describe a model, or one that cannot be built; the message names `where`.
     """
-    from fkeras.core.settings import custom_object_scope
-    from fkeras.models import Model, Sequential  # the floor above: models call back into saving
-
+    model_class = layers.lookup("Functional")  # by its name, as any layer: models import saving, not the reverse
     name = config.get("class_name")
     if not isinstance(name, str) or not isinstance(config.get("config"), (dict, list)):
         raise ValueError(f"Cannot read {where}: expected the config of a model, with 'class_name' and 'config'.")
@@ -294,7 +293,7 @@ def build_model(config, where, custom_objects=None, age=ages.TODAY):
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as err:
             raise ValueError(f"Cannot read {where}: {_said(err)}") from err
         name = config["class_name"]
-        cls = {"Sequential": Sequential, "Functional": Model, "Model": Model}.get(name)
+        cls = {"Sequential": layers.lookup("Sequential"), "Functional": model_class, "Model": model_class}.get(name)
         registered = config.get("registered_name")
         custom = (registered and get_registered_object(registered)) or get_registered_object(name)
         cls = custom or cls
@@ -309,9 +308,9 @@ def build_model(config, where, custom_objects=None, age=ages.TODAY):
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as err:
             raise ValueError(f"Cannot read {where}: {_said(err)}") from err
         shape = (config.get("build_config") or {}).get("input_shape")
-        if isinstance(model, Model) and not model.built and shape:
+        if isinstance(model, model_class) and not model.built and shape:
             model.build(shape)
-    if not isinstance(model, Model):
+    if not isinstance(model, model_class):
         raise ValueError(f"Cannot read {where}: expected a model, it describes a {type(model).__name__}.")
     return model
 
@@ -321,29 +320,3 @@ def _said(err):
     if isinstance(err, RecursionError):
         return "it is nested too deeply."
     return f"its config lacks {err}." if isinstance(err, KeyError) else f"{err}"
-
-
-def model_from_json(json_string, custom_objects=None):
-    """Builds a model, with weights drawn anew, of the JSON that `to_json` returned here or in real Keras.
-
-    Args:
-        json_string: Text.
-        custom_objects: {name: class or function} of what is not part of this package.
-
-    Raises:
-        ValueError: The text is not JSON or does not describe a model.
-    """
-    return _from_json(json_string, "the JSON of a model", custom_objects)
-
-
-@files.refusing
-def _from_json(text, where, custom_objects):
-    config = parse(text, where)
-    age = ages.of_json(config)
-    model = build_model(config, where, custom_objects, age)
-    settings = config.get("compile_config")
-    if isinstance(settings, dict) and settings.get("optimizer"):
-        from fkeras.saving.compiling import compile_from
-
-        compile_from(model, settings, f"{where}, compile_config", custom_objects, age)
-    return model

@@ -1,8 +1,10 @@
-"""save_model, load_model, save_weights, load_weights: which layout, and what the file is called in messages."""
+"""Saving and loading whole models, weights and JSON: which layout, and what the file is called in messages."""
 
 import os
 
-from fkeras.saving import archive, files, hdf5, tensorflow, weights
+from fkeras.saving import archive, configs, files, hdf5, tensorflow, weights
+from fkeras.saving import keras_versions as ages
+from fkeras.saving.compiling import compile_from
 from fkeras.saving.order import store
 
 HDF5_ENDINGS = (".h5", ".hdf5", ".hdf", ".he5")
@@ -24,8 +26,10 @@ def save_model(model, filepath, overwrite=True, include_optimizer=True, save_for
         FileExistsError: The file exists and `overwrite` is False.
 
     Example:
-        >>> model.save("model.h5")
-        >>> same = load_model("model.h5")
+        >>> model = Sequential([Input((4,)), Dense(2)])
+        >>> save_model(model, "model.h5")
+        >>> load_model("model.h5").count_params()
+        10
     """
     form = _form(filepath, save_format)
     if form == "keras":
@@ -83,6 +87,30 @@ def _load_model(path, where, custom_objects, compile):
         return tensorflow.read_saved_model(path, custom_objects, compile)
     with files.reading(path) as file:
         return hdf5.read_model(file, where, custom_objects, compile)
+
+
+def model_from_json(json_string, custom_objects=None):
+    """Builds a model, with weights drawn anew, of the JSON that `to_json` returned here or in real Keras.
+
+    Args:
+        json_string: Text.
+        custom_objects: {name: class or function} of what is not part of this package.
+
+    Raises:
+        ValueError: The text is not JSON or does not describe a model.
+    """
+    return _from_json(json_string, "the JSON of a model", custom_objects)
+
+
+@files.refusing
+def _from_json(text, where, custom_objects):
+    config = configs.parse(text, where)
+    age = ages.of_json(config)
+    model = configs.build_model(config, where, custom_objects, age)
+    settings = config.get("compile_config")
+    if isinstance(settings, dict) and settings.get("optimizer"):
+        compile_from(model, settings, f"{where}, compile_config", custom_objects, age)
+    return model
 
 
 def save_weights(model, filepath, overwrite=True):

@@ -54,8 +54,9 @@ def gathered(names, data):
     """Returns [(name, Stored)] of one layer's arrays, with the gates of Keras 1's LSTM and GRU put together.
 
     Example:
-        >>> [name for name, _ in gathered(["lstm_1_W_i", "lstm_1_U_i", ...], datasets)]
-        ['kernel', 'recurrent_kernel', 'bias']
+        >>> names = [f"gru_1_{part}_{gate}" for gate in "zrh" for part in "WUb"]
+        >>> [(name, stored.shape) for name, stored in gathered(names, [np.zeros((2, 4))] * 9)]
+        [('kernel', (2, 12)), ('recurrent_kernel', (2, 12)), ('bias', (2, 12))]
     """
     found, i = [], 0
     words = [m[1] if (m := _GATE.search(name)) else None for name in names]

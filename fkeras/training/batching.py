@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 
 from fkeras.compiled.rows import ALIKE, Met, follow, is_place, two_numbers
-from fkeras.layers.contract.base import Context
+from fkeras.layers.contract.context import Context
 
 
 class Batching(NamedTuple):

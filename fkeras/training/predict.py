@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from fkeras.layers.contract.base import Context
+from fkeras.layers.contract.context import Context
 from fkeras.training.step import pick
 
 PART_BYTES = 3 << 20  # a batch is cut until the largest array on its way has at most so many bytes,

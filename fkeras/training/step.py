@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from fkeras import losses
 from fkeras.core import rng, tree
 from fkeras.layers.contract import custom
-from fkeras.layers.contract.base import Context
+from fkeras.layers.contract.context import Context
 from fkeras.layers.kernels import convolution as kernels
 
 
@@ -167,8 +167,7 @@ class Program:
         found = {}
 
         def trace(params, state, x):
-            key = jax.random.key(0) if training else None
-            ctx = Context(bool(training), key, None, batch["rows"], None, None, (), [])
+            ctx = Context(bool(training), jax.random.key(0), None, batch["rows"], losses=[])
             self.model.apply_masked(params, state, x, ctx)
             found.update(custom.by_name([one for one in ctx.losses if isinstance(one, custom.Log)]))
 
@@ -256,7 +255,8 @@ class Program:
         def objective(trained, state, batch, part, mean):
             params = tree.join(trained, frozen)
             y_pred, state, mask, inner = self.forward(params, state, batch, training=True, key=key, part=part)
-            loss, parts = self.total_loss(params, batch, y_pred, mask, inner, mean)
+            with rng.drawing(rng.Place(lambda: rng.fold(key, "loss"))):
+                loss, parts = self.total_loss(params, batch, y_pred, mask, inner, mean)
             return self.optimizer.scale_loss(loss, ts.opt), (loss, parts, y_pred, state, mask)
 
         if self.accumulate > 1:
@@ -363,9 +363,9 @@ class Program:
             own = None if key is None else rng.fold(key, first + i)
             return self.test_step(params, carry[1], carry[0], pick(block, i), own)
 
-        first = pick(block, 0)
-        after, state = _through(block, n, step, (self._own(metrics, first), state))
-        metrics = self._merged(metrics, after, first)
+        one = pick(block, 0)
+        after, state = _through(block, n, step, (self._own(metrics, one), state))
+        metrics = self._merged(metrics, after, one)
         return metrics, state, self.logs(metrics)
 
 
@@ -403,7 +403,8 @@ class OwnSteps(Program):
     def train_step(self, ts, batch):
         """Runs the model's own step with the key of this iteration; frozen arrays stay as they are."""
         key = rng.fold(ts.key, self.optimizer.clock(ts.opt))
-        new, logs = self._checked(self.model.train_step(ts._replace(metrics=None, key=key), batch))
+        with rng.drawing(rng.Place(lambda: key)):
+            new, logs = self._checked(self.model.train_step(ts._replace(metrics=None, key=key), batch))
         frozen = tree.split(ts.params, self.trained)[1]
         params = tree.join(tree.split(new.params, self.trained)[0], frozen)
         return new._replace(params=params, metrics=self._add(ts.metrics, logs, batch), key=ts.key)

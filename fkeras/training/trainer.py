@@ -392,7 +392,8 @@ class Trainer:
                 callbacks.on_epoch_begin(epoch)
                 logs = self._train_epoch(source, goals, steps, callbacks)
                 if validation is not None and _validates(epoch, validation_freq):
-                    found = self._evaluate(validation, validation_steps, callbacks)
+                    key = rng.fold(self._train_key, "validation", self._iterations())  # a run that resumes draws it too
+                    found = self._evaluate(validation, validation_steps, callbacks, key)
                     logs |= {f"val_{name}": value for name, value in found.items()}
                 callbacks.on_epoch_end(epoch, logs)
                 if self.stop_training:
@@ -492,14 +493,16 @@ class Trainer:
         logs = self._evaluate(source, steps, callbacks)
         return self._result(logs, return_dict)
 
-    def _evaluate(self, source, steps, callbacks):
+    def _evaluate(self, source, steps, callbacks, key=None):
         goals, devices = self._goals(source.peek()), self._devices()
         steps = _steps(source, steps, "steps")
         pace = self._pace(source, goals, callbacks, "test", devices)
         at = functools.partial(self._program, "test", goals, pace.capacity, batching=pace.batching)
         program, run = at(devices)
         metrics, logs = self._empty_metrics(program, source, False), None
-        key = (rng.next_key(),) if pace.batching.draws else ()
+        draws = pace.batching.draws
+        if draws and key is None:
+            key = rng.next_key()
 
         def dispatch(block, n, step, where):
             nonlocal metrics, logs
@@ -507,7 +510,7 @@ class Trainer:
             with self._eager():
                 take = run if where is devices else at(where, like=program)[1]
                 block = where.split(self._arrange(block, pace.pads))
-                metrics, state, logs = take(params, state, metrics, block, n, *(key and (*key, step)))
+                metrics, state, logs = take(params, state, metrics, block, n, *((key, step) if draws else ()))
             if self._is_stateful():
                 self.scatter(params, state)
             return logs, next(iter(logs.values()))

@@ -38,3 +38,7 @@ __all__ = [
     "split_dataset",
     "to_categorical",
 ]
+
+
+def __dir__():
+    return sorted(__all__)

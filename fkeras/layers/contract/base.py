@@ -17,10 +17,11 @@ building at first call, `weights`, `get_weights`, `count_params`. The arrays of 
 models gather the cells into trees before a step and scatter them after it.
 """
 
+import contextlib
 import copy
 import dataclasses
 import functools
-from typing import Any, NamedTuple
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +33,7 @@ from fkeras.core.settings import Configured, Registry, is_foreign, optional, set
 from fkeras.core.symbol import Node, is_symbolic
 from fkeras.layers.contract import arguments, custom, input_spec
 from fkeras.layers.contract.arguments import NOTHING
+from fkeras.layers.contract.context import Context, Probed
 from fkeras.layers.contract.masks import drawn, mask_of, remember_mask
 from fkeras.layers.contract.portable import portable
 from fkeras.layers.contract.shapes import (
@@ -74,89 +76,7 @@ class Weight:
     dtype: Any = None
 
 
-@dataclasses.dataclass(frozen=True)
-class Context:
-    """What surrounds one call of a layer, beside its parameters, state and input.
-
-    Args:
-        training: Training or inference (static).
-        key: JAX key of this step, or None where nothing random may happen.
-        mask: Bool array [B, T] of the input's real time steps, or None; a tree like the input's for several inputs.
-        rows: Bool array [B], which rows are real and not padding, or None for all.
-        row_ids: int32 [B], each row's place in the global batch, or None for 0..B-1.
-        axis: Name of the device axis under pmap, or None.
-        path: Places of the layers around this call; random keys are folded by it.
-        losses: List that inner losses are added to as (sum, count), and `custom.Log`s, or None to drop them.
-        probe: None, or that the call is only traced, to see whether rows of a batch meet in it (see `compiled.rows`):
-            "fill" if what a layer does with `rows` is trusted (`Layer.rows_meet`), "cut" if not. What layers add to the
-            loss is then kept as it comes, as `Probed`.
-        cells: How many cells of each axis of space anything reads of the output, from the start, or None for all. A
-            layer that is `local` may make those only.
-    """
-
-    training: bool = False
-    key: Any = None
-    mask: Any = None
-    rows: Any = None
-    row_ids: Any = None
-    axis: str | None = None
-    path: tuple = ()
-    losses: list | None = None
-    cells: tuple | None = None
-    probe: str | None = None
-
-    def at(self, *path, **changes):
-        """Returns the context of a call further inside."""
-        return dataclasses.replace(self, path=(*self.path, *path), **changes)
-
-    def layer_key(self, seed=None):
-        """Returns the key of this place: folded by path, and by the layer's own `seed` setting.
-
-        Raises:
-            ValueError: The call was given no key.
-        """
-        if self.key is None:
-            raise ValueError(
-                "This layer draws random numbers while training: pass `key=jax.random.key(...)` to `apply`."
-            )
-        place = "/".join(map(str, self.path))
-        return rng.fold(self.key, place) if seed is None else rng.fold(self.key, place, seed)
-
-    def draw(self, sample, shape, seed=None):
-        """Draws `sample(key, shape)` row by row, so that devices and padding do not change the numbers."""
-        rows = jnp.arange(shape[0]) if self.row_ids is None else self.row_ids
-        return rng.rows_draw(sample, self.layer_key(seed), rows, shape)
-
-    def add_loss(self, total, count=None):
-        """Adds total / count (None: 1) to the loss of the step; under pmap both are summed over devices first."""
-        if self.losses is not None:
-            self.losses.append((total, count) if self.probe is None else Probed("total", (total, count)))
-
-    def row_mask(self, ndim):
-        """Returns `rows` as a bool array [B, 1, ...] of rank `ndim`, or None."""
-        return None if self.rows is None else self.rows.reshape((-1,) + (1,) * (ndim - 1))
-
-    def count_rows(self, batch):
-        """Returns the number of real rows on this device, as float32."""
-        return jnp.float32(batch) if self.rows is None else jnp.sum(self.rows, dtype=jnp.float32)
-
-    def sum_devices(self, value):
-        """Sums `value` over the device axis, if there is one."""
-        return value if self.axis is None else jax.lax.psum(value, self.axis)
-
-
-class Probed(NamedTuple):
-    """What a layer adds to the loss or the logs, as it comes while rows are followed.
-
-    kind: "value" (one number, or one or more per row), "total" (sum and count), "penalty" (an activity regularizer's),
-    "log" (the state of a metric).
-    """
-
-    kind: str
-    value: Any
-
-
-class Layer(Configured):
+class Layer(Configured, kw_only=True):
     """Base of all layers; see the module's docstring for the two methods a layer writes.
 
     Args:
@@ -177,10 +97,9 @@ class Layer(Configured):
     casts = True  # False for containers, whose inner layers each follow their own policy
     supports_masking = False  # an input's mask is the output's too
     rows_meet = None  # None: `forward` is traced to find out. True: they do, but for those `ctx.rows` leaves out
-    local = False  # each cell of [B, *space, C] is made of cells near it, which `cells_read` tells
     _cell = None
     _nodes = ()
-    _counts: dict[str, int] = {}
+    _counts: ClassVar[dict[str, int]] = {}
 
     # ------------------------------------------------------------------------------ what a layer writes
 
@@ -194,12 +113,13 @@ class Layer(Configured):
             return custom.forward(self, params, state, x, ctx)
         raise TypeError(f"{type(self).__name__} has neither `forward(params, state, x, ctx)` nor `call(x)`.")
 
-    def cells_read(self, shape, cells):
-        """Returns how many cells of each axis of space, from the start, are read of an input of `shape`.
+    def windows(self, rank):
+        """Returns which `Window` of an input of `rank` each output reads, one for each axis behind the batch.
 
-        For a `local` layer. cells: How many cells it makes, or None for all. Returns None if it reads all.
+        None in place of a window stands for the whole axis. None at all: the layer does not compute by windows, or
+        its output depends on where the input ends.
         """
-        return cells
+        return None
 
     def compute_mask(self, x, mask):
         """Returns the mask of the output: that of the input, if the layer supports masking."""
@@ -292,7 +212,8 @@ class Layer(Configured):
                     params = dtypes.cast_floats(params, compute)
                 if ctx.probe and (self.rows_meet is False or (self.rows_meet and ctx.probe == "fill")):
                     return self._each_row(params, state, x, ctx)
-                y, state, mask = self.forward_masked(params, state, x, ctx)
+                with rng.drawing(ctx.place(x)) if self.runs_user_code else contextlib.nullcontext():
+                    y, state, mask = self.forward_masked(params, state, x, ctx)
                 if self.activity_regularizer is not None:
                     self._penalize(y, ctx)
         except Exception as err:
@@ -390,7 +311,9 @@ class Layer(Configured):
             (params if w.trainable else state)[path] = leaf
 
         def run(params, state, x, mask):
-            y, _, mask = self.apply_masked(params, state, x, Context(path=(self.name,), mask=mask))
+            y, _, mask = self.apply_masked(
+                params, state, x, Context(key=jax.random.key(0), mask=mask, path=(self.name,))
+            )
             return y, mask
 
         return jax.eval_shape(run, tree.unflatten(params), tree.unflatten(state), inputs, masks)
@@ -456,10 +379,11 @@ class Layer(Configured):
         shapes = shapes_of(x)
         with custom.expecting(self, shapes, mask):
             self._ensure(shapes)
-        ctx = Context(bool(training), rng.next_key() if training else None, mask, losses=[])
+        ctx = Context(bool(training), rng.next_key() if training else None, mask, losses=[], eager=True)
         params, state = self.gather()
         y, state, mask = self.apply_masked(params, state, x, ctx)
-        self.scatter(params, state)  # running values, in inference those of stateful layers
+        if not any(isinstance(a, jax.core.Tracer) for a in jax.tree.leaves(state)):  # else traced by a user's jit
+            self.scatter(params, state)  # running values, in inference those of stateful layers
         custom.keep_losses(self, ctx.losses)
         return remember_mask(y, mask) if mask is not None else y
 

@@ -15,9 +15,12 @@ import jax
 import jax.numpy as jnp
 
 from fkeras.core.symbol import Static, is_symbolic
+from fkeras.core.tree import unflatten
 from fkeras.layers.contract import masks
+from fkeras.layers.contract.context import Context, Probed
 from fkeras.layers.contract.masks import carrying, mask_of, remember_mask
 from fkeras.layers.contract.shapes import PROBES, Spec, is_shape, is_spec
+from fkeras.layers.contract.variables import Variable
 
 _local = threading.local()
 
@@ -68,7 +71,7 @@ def _declare_inner(layer, shape, recorder):
     for key, child in inner.items():
         if child.built:
             child._require_built("declare its weights")
-            recorder[key] = _as_tree(child.declarations())
+            recorder[key] = unflatten(child.declarations())
     waiting = {id(c): k for k, c in inner.items() if k not in recorder}
     if not waiting:
         return
@@ -78,14 +81,11 @@ def _declare_inner(layer, shape, recorder):
 
     specs = jax.tree.map(lambda s: concrete(s, layer.dtype.compute_dtype), shape, is_leaf=is_shape)
     mask = jax.tree.map(lambda m: concrete(m.shape, m.dtype), expected_mask(layer, shape), is_leaf=is_spec)
-    from fkeras.layers.contract.base import Context
-
     family = [(one, c := one._cell, c and (c._params, c._state)) for one in layer.own_and_inner()]
     lent = [_lend(layer, {k: w for k, w in recorder.items() if k not in inner})]
 
     def trace(x, mask, training):
-        key = jax.random.key(0) if training else None
-        ctx = Context(training, key, mask, path=(layer.name,))
+        ctx = Context(training, jax.random.key(0), mask, path=(layer.name,))
         first = carrying(unpack(x)[0][0], _first_mask(x, mask))
         with _calling(layer, x, ctx, (recorder, lent)), _trained_as_arrays(layer), first:
             return _call(layer, x, ctx)
@@ -136,12 +136,6 @@ def _lend(layer, declared):
             zeros = {n: jnp.zeros(w.shape, w.dtype or one.dtype.variable_dtype) for n, w in one._cell.declared.items()}
             one._cell.store(zeros, zeros)
     return layer
-
-
-def _as_tree(declared):
-    from fkeras.core.tree import unflatten
-
-    return unflatten(declared)
 
 
 # ---------------------------------------------------------------------------------------- computation
@@ -207,7 +201,6 @@ def _trained_as_arrays(layer):
 
     Running values stay handles, because `call` assigns to them.
     """
-    from fkeras.layers.contract.base import Variable
 
     def swap(value):
         if isinstance(value, Variable) and value.declared.trainable and value.layer._cell is not None:
@@ -369,8 +362,6 @@ def add_metric(value, name):
 
 
 def _probed(kind, value):
-    from fkeras.layers.contract.base import Probed
-
     return Probed(kind, jax.tree.map(jnp.asarray, value))
 
 

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.custom_derivatives import SymbolicZero
 
-from fkeras.layers.dropout import dropout
+from fkeras.layers.kernels.noise import dropout
 
 _MASKED = -1e30  # far below any score, far from float32's limit
 

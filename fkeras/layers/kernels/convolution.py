@@ -114,28 +114,6 @@ def window_pads(sizes, window, strides, dilation, padding):
     return tuple(pads), tuple(counts)
 
 
-def first_windows(sizes, window, strides, dilation, pads, counts):
-    """Finds what the first `counts` windows of each axis need.
-
-    Args:
-        sizes, window, strides, dilation, pads: As for `window_pads`, and as it returns them.
-        counts: How many windows, one an axis.
-
-    Returns:
-        (reads, pads): how many cells of each axis they read, and how much to pad these.
-
-    Example:
-        >>> first_windows((7,), (3,), (1,), (1,), ((1, 1),), (4,))  # windows around cells 0 to 3
-        ((5,), ((1, 0),))
-    """
-    reads, needed = [], []
-    for size, k, s, d, (before, _), n in zip(sizes, window, strides, dilation, pads, counts, strict=True):
-        end = (n - 1) * s + (k - 1) * d + 1 - before
-        reads.append(min(size, end))
-        needed.append((before, max(0, end - size)))
-    return tuple(reads), tuple(needed)
-
-
 def transpose_pads(window, strides, dilation, padding, output_padding=None):
     """Finds how much to pad the spread-out input of a transposed convolution, as Keras 3 does.
 
