@@ -4,7 +4,7 @@ import inspect
 
 import jax
 
-from fkeras.core.settings import deserialize, serialize
+from fkeras.core.settings import deserialize, nearest, serialize, some
 from fkeras.core.symbol import Symbol
 from fkeras.graphs.graph import Graph, Traced
 from fkeras.layers.contract import custom
@@ -232,12 +232,8 @@ class Model(Trainer, Layer):
         for layer in self.layers:
             if layer.name == name:
                 return layer
-        from fkeras.core.settings import nearest
-
         names = [layer.name for layer in self.layers]
-        raise ValueError(
-            f"{self.label} has no layer {name!r}.{nearest(str(name), names)} Its layers: {', '.join(names)}."
-        )
+        raise ValueError(f"{self.label} has no layer {name!r}.{nearest(name, names)} Its layers: {some(name, names)}.")
 
     def summary(self, line_length=None, positions=None, print_fn=None, expand_nested=False, show_trainable=False,
                 layer_range=None):  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
-from fkeras.core.settings import choice, fraction, nearest, optional, positive_int, seed_or_none, setting
+from fkeras.core.settings import choice, fraction, nearest, optional, positive_int, seed_or_none, setting, some
 from fkeras.layers.contract import custom
 from fkeras.layers.contract.base import Layer, Weight, layers
 from fkeras.layers.contract.shapes import Spec, is_shape
@@ -47,7 +47,7 @@ def _checked(label, names, kwargs):
     for name in kwargs:
         if name not in names:
             raise TypeError(
-                f"{label} has no call argument {name!r}.{nearest(name, names)} They are: {', '.join(names)}."
+                f"{label} has no call argument {name!r}.{nearest(name, names)} They are: {some(name, names)}."
             )
 
 
