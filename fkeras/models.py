@@ -371,7 +371,7 @@ class Sequential(Model):
         return self.graph is not None
 
     def add(self, layer, rebuild=True):
-        """Adds a layer at the end; one that cannot fit behind the others is refused here.
+        """Adds a layer at the end; one that cannot fit after the others is refused here.
 
         `rebuild` is Keras's; adding costs the same with and without.
         """
@@ -380,7 +380,7 @@ class Sequential(Model):
         if isinstance(layer, InputLayer):
             if self._chain or self._head is not None:
                 raise ValueError(
-                    f"{self.label}: an Input can only come first, got one behind {len(self._chain)} layers."
+                    f"{self.label}: an Input can only come first, got one after {len(self._chain)} layers."
                 )
             self._begin(layer)
             return

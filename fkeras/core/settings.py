@@ -8,7 +8,7 @@ constructor, signature, `get_config`, `from_config` and `repr` come from those f
         activation: Fn = setting(activations, "linear")  # converted by a registry
         name: str = setting(default=None, keyword=True)  # keyword only
 
-What a class inherits comes behind its own settings, by position. `_here: ClassVar[Base]` between them puts those of
+What a class inherits comes after its own settings, by position. `_here: ClassVar[Base]` between them puts those of
 that base there.
 
 A `Registry` turns what users write (a string in any case or underscore style, a config dict, a class, an
@@ -442,7 +442,7 @@ def _signature(cls):
         else:
             positional.append(inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=field.default))
     # Fields without a default come first among the positional ones only when they are declared so; a required field
-    # behind an optional one is keyword-only in effect, which `inspect` spells by its kind.
+    # after an optional one is keyword-only in effect, which `inspect` spells by its kind.
     seen_default = False
     for i, p in enumerate(positional):
         seen_default = seen_default or p.default is not REQUIRED

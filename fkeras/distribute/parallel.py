@@ -16,7 +16,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from fkeras.distribute.processes import is_main
 
 AXIS = "devices"
-_BLOCK = {"train": 1, "test": 3}  # which argument is the block; behind it comes the number of steps
+_BLOCK = {"train": 1, "test": 3}  # which argument is the block; after it comes the number of steps
 _scope = contextvars.ContextVar("fkeras_distribute", default=None)
 
 

@@ -235,7 +235,7 @@ class _Projection(EinsumDense):
 
     def forward(self, params, state, x, ctx):
         kernel, bias = params["kernel"], params.get("bias")
-        summed = len(self.equation.split(",")[0]) - 3  # letters behind "..."
+        summed = len(self.equation.split(",")[0]) - 3  # letters after "..."
         x = x.reshape(*x.shape[: x.ndim - summed], -1)
         flat = kernel.reshape(x.shape[-1], -1)
         y = dense(x, flat, None if bias is None else bias.reshape(-1))
