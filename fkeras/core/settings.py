@@ -42,8 +42,10 @@ def some(name, known, n=5):
         >>> some("rleu", ["elu", "relu", "softmax", "tanh"], n=2)
         'elu, relu, ...'
     """
+    if len(known) <= n:
+        return ", ".join(map(str, known))
     close = _close(name, known, n, 0.0)
-    return ", ".join([k for k in known if k in close] + ["..."] * (len(known) > n))
+    return ", ".join([*(str(k) for k in known if str(k) in close), "..."])
 
 
 def _close(name, known, n, cutoff):
