@@ -4,7 +4,7 @@ import inspect
 
 import jax
 
-from fkeras.core.settings import deserialize, serialize
+from fkeras.core.settings import deserialize, nearest, serialize, some
 from fkeras.core.symbol import Symbol
 from fkeras.graphs.graph import Graph, Traced
 from fkeras.layers.contract import custom
@@ -234,12 +234,8 @@ class Model(Trainer, Layer):
         for layer in self.layers:
             if layer.name == name:
                 return layer
-        from fkeras.core.settings import nearest
-
         names = [layer.name for layer in self.layers]
-        raise ValueError(
-            f"{self.label} has no layer {name!r}.{nearest(str(name), names)} Its layers: {', '.join(names)}."
-        )
+        raise ValueError(f"{self.label} has no layer {name!r}.{nearest(name, names)} Its layers: {some(name, names)}.")
 
     def summary(self, line_length=None, positions=None, print_fn=None, expand_nested=False, show_trainable=False,
                 layer_range=None):  # fmt: skip
@@ -377,7 +373,7 @@ class Sequential(Model):
         return self.graph is not None
 
     def add(self, layer, rebuild=True):
-        """Adds a layer at the end; one that cannot fit behind the others is refused here.
+        """Adds a layer at the end; one that cannot fit after the others is refused here.
 
         `rebuild` is Keras's; adding costs the same with and without.
         """
@@ -386,7 +382,7 @@ class Sequential(Model):
         if isinstance(layer, InputLayer):
             if self._chain or self._head is not None:
                 raise ValueError(
-                    f"{self.label}: an Input can only come first, got one behind {len(self._chain)} layers."
+                    f"{self.label}: an Input can only come first, got one after {len(self._chain)} layers."
                 )
             self._begin(layer)
             return

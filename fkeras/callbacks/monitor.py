@@ -7,7 +7,7 @@ import warnings
 from fkeras.callbacks.base import Callback, ConfiguredCallback
 from fkeras.callbacks.logs import as_float, as_logs
 from fkeras.callbacks.progbar import say
-from fkeras.core.settings import choice, nearest, setting
+from fkeras.core.settings import choice, nearest, setting, some
 
 # The last words of the names of metrics that should rise and of those that should fall. "precision_at_recall" and its
 # kin rise.
@@ -119,7 +119,7 @@ class MonitorCallback(ConfiguredCallback):
             names = list(logs or {})
             warnings.warn(
                 f"{type(self).__name__}: {self.monitor!r} is not among the logs, so {consequence}. "
-                f"Available: {', '.join(names) or 'nothing'}.{nearest(self.monitor, names)}",
+                f"Available: {some(self.monitor, names) or 'nothing'}.{nearest(self.monitor, names)}",
                 stacklevel=3,
             )
         value = as_float(value)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fkeras.core import host_random as draws
+from fkeras.core import host_random
 
 _lock = threading.Lock()
 _seed = None  # set by `set_seed`, else drawn from the operating system at first use
@@ -41,7 +41,7 @@ def next_seed():
 
 def next_key():
     """Draws a fresh JAX key from the process-wide stream."""
-    return draws.make_key(next_seed())
+    return host_random.make_key(next_seed())
 
 
 def fold(key, *parts):
@@ -53,7 +53,7 @@ def fold(key, *parts):
         False
     """
     for part in parts:
-        key = draws.fold_in(key, zlib.crc32(part.encode()) if isinstance(part, str) else part)
+        key = host_random.fold_in(key, zlib.crc32(part.encode()) if isinstance(part, str) else part)
     return key
 
 
@@ -135,4 +135,4 @@ def as_key(key):
     """Returns a JAX key for an int seed, a key of either kind, or None (drawn from the process-wide stream)."""
     if key is None:
         return next_key()
-    return draws.make_key(int(key)) if isinstance(key, (int, np.integer)) else jnp.asarray(key)
+    return host_random.make_key(int(key)) if isinstance(key, (int, np.integer)) else jnp.asarray(key)

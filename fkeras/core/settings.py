@@ -8,7 +8,7 @@ constructor, signature, `get_config`, `from_config` and `repr` come from those f
         activation: Fn = setting(activations, "linear")  # converted by a registry
         name: str = setting(default=None, keyword=True)  # keyword only
 
-What a class inherits comes behind its own settings, by position. `_here: ClassVar[Base]` between them puts those of
+What a class inherits comes after its own settings, by position. `_here: ClassVar[Base]` between them puts those of
 that base there.
 
 A `Registry` turns what users write (a string in any case or underscore style, a config dict, a class, an
@@ -31,9 +31,35 @@ REQUIRED = inspect.Parameter.empty
 
 def nearest(name, known):
     """Returns " Did you mean ...?" for the known names closest to `name`, or an empty string."""
-    folded = {_fold(k): k for k in known}
-    close = difflib.get_close_matches(_fold(str(name)), folded, n=3, cutoff=0.6)
-    return f" Did you mean {' or '.join(repr(folded[c]) for c in close)}?" if close else ""
+    close = _close(name, known, 3, 0.6)
+    return f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+
+
+def some(name, known, n=5):
+    """Returns up to `n` of the known names for a message, in their order: the closest to `name` where there are more.
+
+    Example:
+        >>> some("rleu", ["elu", "relu", "softmax", "tanh"], n=2)
+        'elu, relu, ...'
+    """
+    if len(known) <= n:
+        return ", ".join(map(str, known))
+    close = _close(name, known, n, 0.0)
+    return ", ".join([*(str(k) for k in known if str(k) in close), "..."])
+
+
+def _close(name, known, n, cutoff):
+    name, spellings = str(name), {}
+    for one in map(str, known):
+        spellings.setdefault(_fold(one), []).append(one)
+    found = difflib.get_close_matches(_fold(name), spellings, n=n, cutoff=cutoff)
+    return [max(spellings[f], key=lambda one: difflib.SequenceMatcher(None, one, name).ratio()) for f in found]
+
+
+def shortened(value, length=60):
+    """Returns the `repr` of a value, cut where it is longer than fits a message."""
+    text = repr(value)
+    return text if len(text) <= length else text[: length - 3] + "..."
 
 
 def snake_case(name):
@@ -157,10 +183,10 @@ class Registry:
         """Returns the entry called `name`. Raises ValueError naming the nearest known names."""
         entry = self.find(name)
         if entry is None:
-            known = sorted(self.entries)
+            close = nearest(name, self.entries)
             raise ValueError(
-                f"Unknown {self.kind} {name!r}.{nearest(name, known)} Known names: {', '.join(known)}. "
-                f"For one of your own, pass the object itself or name it in `custom_object_scope`."
+                f"Unknown {self.kind} {shortened(name)}.{close} For one of your own, pass the object or name it in "
+                f"`custom_object_scope`.{'' if close else f' Known names: {some(name, self.entries)}'}"
             )
         return entry
 
@@ -182,7 +208,7 @@ class Registry:
         if callable(identifier) or isinstance(identifier, Configured):
             return identifier
         raise TypeError(
-            f"Cannot read {identifier!r} as {_a(self.kind)}: expected a name, a function, an object or a "
+            f"Cannot read {shortened(identifier)} as {_a(self.kind)}: expected a name, a function, an object or a "
             f"config dict, got {type(identifier).__name__}."
         )
 
@@ -190,7 +216,8 @@ class Registry:
         """Builds the object that a config dict describes, in Keras 2's or Keras 3's form."""
         name, inner = config.get("class_name"), config.get("config")
         if not isinstance(name, str):
-            raise ValueError(f"Cannot read a config dict as {_a(self.kind)}: it has no 'class_name': {config!r}.")
+            family = _a(self.kind)
+            raise ValueError(f"Cannot read a config dict as {family}: it has no 'class_name': {shortened(config)}.")
         if name == "function":  # Keras 3 writes a function as {"class_name": "function", "config": "relu"}
             return self.lookup(inner)
         registered = config.get("registered_name")
@@ -435,7 +462,7 @@ def _signature(cls):
         else:
             positional.append(inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=field.default))
     # Fields without a default come first among the positional ones only when they are declared so; a required field
-    # behind an optional one is keyword-only in effect, which `inspect` spells by its kind.
+    # after an optional one is keyword-only in effect, which `inspect` spells by its kind.
     seen_default = False
     for i, p in enumerate(positional):
         seen_default = seen_default or p.default is not REQUIRED
@@ -451,7 +478,7 @@ def _bind(cls, args, kwargs):
     if len(args) > len(positional):
         raise TypeError(
             f"{cls.__name__} takes at most {len(positional)} positional arguments "
-            f"({', '.join(positional)}), got {len(args)}: {args!r}."
+            f"({', '.join(positional[:8])}{', ...' * (len(positional) > 8)}), got {len(args)}: {shortened(args)}."
         )
     values = dict(zip(positional, args, strict=False))
     if any(name not in fields for name in kwargs):
@@ -464,14 +491,16 @@ def _bind(cls, args, kwargs):
     for name, value in kwargs.items():
         if name not in fields:
             raise TypeError(
-                f"{cls.__name__} has no argument {name!r}.{nearest(name, fields)} Its arguments: {', '.join(fields)}."
+                f"{cls.__name__} has no argument {shortened(name)}.{nearest(name, fields)} "
+                f"Its arguments: {some(name, fields)}"
             )
         if name in values:
             raise TypeError(f"{cls.__name__} got {name!r} twice: by position and by name.")
         values[name] = value
     missing = [n for n, f in fields.items() if n not in values and f.default is REQUIRED]
     if missing:
-        raise TypeError(f"{cls.__name__} needs {' and '.join(map(repr, missing))}: {cls.__name__}{_signature(cls)}.")
+        asked = ", ".join(n for n, f in fields.items() if f.default is REQUIRED)
+        raise TypeError(f"{cls.__name__} needs {' and '.join(map(repr, missing))}: {cls.__name__}({asked}, ...).")
     for name, field in fields.items():
         values.setdefault(name, field.default)
     return values
@@ -487,7 +516,7 @@ def named_arguments(function):
             if name not in known:
                 raise TypeError(
                     f"{function.__name__}() has no argument {name!r}.{nearest(name, known)} "
-                    f"Its arguments: {', '.join(known)}."
+                    f"Its arguments: {some(name, known)}"
                 )
         return function(*args, **kwargs)
 

@@ -71,7 +71,7 @@ class DataParallel:
 
         gradient = sum over devices of the gradient of its rows' share of the loss
 
-    `batch_size` remains the size of the whole batch. A batch that cannot be split evenly is filled up with rows that
+    `batch_size` remains the size of the whole batch. A batch that cannot be split evenly is padded with rows that
     count nothing. Give it to `compile(distribute=...)`, or use it as a scope around `fit`, `evaluate` and `predict`.
 
     Args:

@@ -1,7 +1,7 @@
 """Outputs that nothing reads: a pooling of 2 over 11 columns reads 10, so the convolution before it need make no more.
 
 The graph asks its layers which windows of their input they read (`Layer.windows`), follows the sizes back from there,
-and cuts the input of the first layer of such a chain; those behind it make less because they get less. Everything is
+and cuts the input of the first layer of such a chain; those after it make less because they get less. Everything is
 stated per axis of the arrays, so that layers with other data formats may follow each other. The numbers stay what they
 were. See ARCHITECTURE.md for what it gains.
 """
@@ -21,7 +21,7 @@ def find_cuts(nodes, outputs):
         outputs: Symbols that are read whole.
 
     Returns:
-        {id(node): sizes behind the batch axis}: to how much of its input, from the start, a call should be restricted.
+        {id(node): sizes after the batch axis}: to how much of its input, from the start, a call should be restricted.
     """
     readers = collections.Counter(map(id, outputs))
     readers.update(id(s) for node in nodes for s in jax.tree.leaves((node.inputs, node.mask)))

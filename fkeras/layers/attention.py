@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
-from fkeras.core.settings import choice, fraction, nearest, optional, positive_int, seed_or_none, setting
+from fkeras.core.settings import choice, fraction, nearest, optional, positive_int, seed_or_none, setting, some
 from fkeras.layers.contract import custom
 from fkeras.layers.contract.base import Layer, Weight, layers
 from fkeras.layers.contract.shapes import Spec, is_shape
@@ -47,7 +47,7 @@ def _checked(label, names, kwargs):
     for name in kwargs:
         if name not in names:
             raise TypeError(
-                f"{label} has no call argument {name!r}.{nearest(name, names)} They are: {', '.join(names)}."
+                f"{label} has no call argument {name!r}.{nearest(name, names)} They are: {some(name, names)}."
             )
 
 
@@ -235,7 +235,7 @@ class _Projection(EinsumDense):
 
     def forward(self, params, state, x, ctx):
         kernel, bias = params["kernel"], params.get("bias")
-        summed = len(self.equation.split(",")[0]) - 3  # letters behind "..."
+        summed = len(self.equation.split(",")[0]) - 3  # letters after "..."
         x = x.reshape(*x.shape[: x.ndim - summed], -1)
         flat = kernel.reshape(x.shape[-1], -1)
         y = dense(x, flat, None if bias is None else bias.reshape(-1))

@@ -79,7 +79,7 @@ def lstm_step(
 
 
 def lstm_gates(z, c, activation=jnp.tanh, recurrent_activation=jax.nn.sigmoid):
-    """What an LSTM does behind its products: (h', c') from the gates' inputs `z` [..., 4U] and the carry `c` [..., U].
+    """What an LSTM does after its products: (h', c') from the gates' inputs `z` [..., 4U] and the carry `c` [..., U].
 
     Example:
         >>> [float(a[0]) for a in lstm_gates(jnp.zeros(4), jnp.zeros(1))]
@@ -108,7 +108,7 @@ def gru_step(
         h: Float array [B, U], the state before.
         recurrent_kernel: R, float array [U, 3U].
         recurrent_bias: b, float array [3U], or None.
-        reset_after: Where the reset gate is applied: behind the product (cuDNN's form), or before it.
+        reset_after: Where the reset gate is applied: after the product (cuDNN's form), or before it.
         kept: Float array [B, 3, U] that scales `h` for each product (recurrent dropout), or None.
 
     Returns:
@@ -134,7 +134,7 @@ def gru_step(
 
 
 def gru_gates(x, inner, h, activation=jnp.tanh, recurrent_activation=jax.nn.sigmoid):
-    """What a GRU that resets after its products does behind them: h' from `x` and `inner` = h R + b, [B, 3U] each.
+    """What a GRU that resets after its products does after them: h' from `x` and `inner` = h R + b, [B, 3U] each.
 
     Example:
         >>> gru_gates(jnp.zeros((1, 3)), jnp.zeros((1, 3)), jnp.ones((1, 1))).tolist()

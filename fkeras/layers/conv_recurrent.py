@@ -112,7 +112,7 @@ class _Cell(ConvLSTMSettings, RNNCell):
         return [self.filters, self.filters]
 
     def _channels_last(self, x, lead=1):
-        """Moves the channels behind the space axes; `lead` axes come before them."""
+        """Moves the channels after the space axes; `lead` axes come before them."""
         if not self.channels_first:
             return x
         if isinstance(x, tuple):

@@ -26,12 +26,12 @@ def conv(x, kernel, strides=1, padding="valid", dilation=1, groups=1):
         x: Float array [B, *space, C].
         kernel: Float array [*window, C / groups, F].
         strides, dilation: Int, or one an axis.
-        padding: "valid", "same" (ceil(size / stride) cells, the odd cell of padding at the end), "causal" (padding in
-            front only), or pairs (before, after).
+        padding: "valid", "same" (ceil(size / stride) elements out, an odd one of padding at the end), "causal"
+            (padding in front only), or pairs (before, after).
         groups: Channels and filters are cut into so many groups; each filter sees the channels of its group.
 
     Returns:
-        Float array [B, *cells, F] of the dtype of `x`.
+        Float array [B, *sizes, F] of the dtype of `x`.
 
     Raises:
         ValueError: Channels and kernel do not fit, or the window is larger than an axis.
@@ -60,7 +60,7 @@ def depthwise_conv(x, kernel, strides=1, padding="valid", dilation=1):
         strides, padding, dilation: As `conv`.
 
     Returns:
-        Float array [B, *cells, C * M].
+        Float array [B, *sizes, C * M].
 
     Example:
         >>> depthwise_conv(jnp.ones((1, 3, 2)), jnp.array([[[1.0], [2.0]]])).tolist()[0][0]
@@ -89,7 +89,7 @@ def separable_conv(x, depthwise_kernel, pointwise_kernel, strides=1, padding="va
 
 
 def conv_transpose(x, kernel, strides=1, padding="valid", output_padding=None, dilation=1):
-    """Spreads every cell of `x` over a window: the transpose of `conv` as a linear map.
+    """Spreads every element of `x` over a window: the transpose of `conv` as a linear map.
 
         y[b, o, f] = sum over i, t, c with o = i * stride + t * dilation - cut of x[b, i, c] * kernel[t, f, c]
 
@@ -97,15 +97,15 @@ def conv_transpose(x, kernel, strides=1, padding="valid", output_padding=None, d
         x: Float array [B, *space, C].
         kernel: Float array [*window, F, C]: filters before channels.
         strides, dilation: Int, or one an axis.
-        padding, output_padding: With n cells in and r = (window - 1) * dilation + 1, an axis has
-            "valid": (n - 1) * stride + max(r, stride) cells, or (n - 1) * stride + r + output_padding where given;
-            "same": n * stride cells, or (n - 1) * stride + r % 2 + output_padding.
+        padding, output_padding: With n elements in and r = (window - 1) * dilation + 1, an axis has
+            "valid": (n - 1) * stride + max(r, stride) elements, or (n - 1) * stride + r + output_padding where given;
+            "same": n * stride elements, or (n - 1) * stride + r % 2 + output_padding.
 
     Returns:
-        Float array [B, *cells, F] of the dtype of `x`.
+        Float array [B, *sizes, F] of the dtype of `x`.
 
     Raises:
-        ValueError: Channels and kernel do not fit, or no cell would be left.
+        ValueError: Channels and kernel do not fit, or nothing would be left.
 
     Example:
         >>> conv_transpose(jnp.array([[[1.0], [2.0]]]), jnp.ones((2, 1, 1)), strides=2).ravel().tolist()
@@ -135,7 +135,7 @@ def _transposed_sizes(sizes, window, strides, padding, output_padding, dilation)
         out.append(None if m is None else (m - 1) * s + 1 + before + after - (k - 1) * d)
         if m is not None and out[-1] < 1:
             raise ValueError(
-                f"transposing a window of {k} with stride {s} and padding {padding!r} leaves nothing of {m} cells. "
+                f"transposing a window of {k} with stride {s} and padding {padding!r} leaves nothing of {m} elements. "
                 f"Use padding 'valid' or a larger output_padding."
             )
     return tuple(out)
@@ -177,10 +177,10 @@ class Convolution(Spatial):
                 f"{self.label}: the input's {channels} channels cannot be cut into groups={self.groups} of equal size. "
                 f"Input shape: {shape}."
             )
-        self.check_room(shape)
+        self.check_fits(shape)
 
-    def check_room(self, shape):
-        """Raises ValueError, naming the layer, where no cell of output would be left."""
+    def check_fits(self, shape):
+        """Raises ValueError, naming the layer, where the output would be empty."""
         self.check_windows(shape, self.kernel_size, self.strides, self.dilation_rate, self.padding)
 
     def windows(self, rank):
@@ -208,10 +208,10 @@ class Conv(KernelBias, Convolution):
         filters: Number of channels of the output.
         kernel_size: Int, or one an axis.
         strides: Int, or one an axis.
-        padding: "valid", "same" (ceil(size / stride) cells out), or in Conv1D "causal": step t of the output sees no
+        padding: "valid", "same" (ceil(size / stride) elements out), or in Conv1D "causal": step t of the output sees no
             later step of the input.
         data_format: "channels_last", "channels_first", or None for the process-wide default.
-        dilation_rate: Int, or one an axis: the distance of the kernel's cells. Not with strides > 1.
+        dilation_rate: Int, or one an axis: the distance of the kernel's elements. Not with strides > 1.
         groups: Input channels and filters are cut into so many groups that do not see each other.
         activation: Function of the result; None is linear.
         use_bias: Adds a bias.
@@ -224,7 +224,7 @@ class Conv(KernelBias, Convolution):
         [B, *space, C], or [B, C, *space] with "channels_first".
 
     Output shape:
-        [B, *cells, filters], or [B, filters, *cells].
+        [B, *sizes, filters], or [B, filters, *sizes].
 
     Weights:
         kernel [*kernel_size, C / groups, filters], bias [filters].
@@ -281,7 +281,7 @@ class DepthwiseConv(Convolution):
         [B, *space, C], or [B, C, *space] with "channels_first".
 
     Output shape:
-        [B, *cells, C * depth_multiplier], or [B, C * depth_multiplier, *cells].
+        [B, *sizes, C * depth_multiplier], or [B, C * depth_multiplier, *sizes].
 
     Weights:
         kernel [*kernel_size, C, depth_multiplier], bias [C * depth_multiplier].
@@ -340,7 +340,7 @@ class SeparableConv(Convolution):
         [B, *space, C], or [B, C, *space] with "channels_first".
 
     Output shape:
-        [B, *cells, filters], or [B, filters, *cells].
+        [B, *sizes, filters], or [B, filters, *sizes].
 
     Weights:
         depthwise_kernel [*kernel_size, C, depth_multiplier], pointwise_kernel [*ones, C * depth_multiplier, filters],
@@ -411,7 +411,7 @@ class ConvTranspose(KernelBias, Convolution):
         [B, *space, C], or [B, C, *space] with "channels_first".
 
     Output shape:
-        [B, *cells, filters], or [B, filters, *cells].
+        [B, *sizes, filters], or [B, filters, *sizes].
 
     Weights:
         kernel [*kernel_size, filters, C], bias [filters].
@@ -447,7 +447,7 @@ class ConvTranspose(KernelBias, Convolution):
     def windows(self, rank):
         return None
 
-    def check_room(self, shape):
+    def check_fits(self, shape):
         try:
             _transposed_sizes(
                 self.channels_last(shape)[1:-1],

@@ -16,9 +16,9 @@ from fkeras.layers.kernels import convolution as kernels
 
 
 def max_pool(x, pool_size, strides=None, padding="valid"):
-    """Takes the largest cell of each window.
+    """Takes the largest element of each window.
 
-    The gradient goes to the first of equal cells, on every device.
+    The gradient goes to the first of equal elements, on every device.
 
     Args:
         x: Array [B, *space, C].
@@ -41,7 +41,7 @@ def max_pool(x, pool_size, strides=None, padding="valid"):
 
 
 def average_pool(x, pool_size, strides=None, padding="valid"):
-    """Takes the mean of each window; cells of padding do not count.
+    """Takes the mean of each window; padding does not count.
 
     Args:
         As `max_pool`; `x` is a float array. Half precision is summed in float32.
@@ -52,12 +52,12 @@ def average_pool(x, pool_size, strides=None, padding="valid"):
     """
     window, strides, pads, counts = _windows(x, pool_size, strides, padding)
     total = kernels.window_sum(x.astype(jnp.promote_types(x.dtype, jnp.float32)), window, strides, pads)
-    cells = np.ones((), "float32")  # real cells of each window: the product of those along each axis
+    counted = np.ones((), "float32")  # elements of a window that are no padding: the product of those of each axis
     for size, k, s, (before, _), count in zip(x.shape[1:-1], window, strides, pads, counts, strict=True):
         start = np.arange(count) * s - before
-        cells = np.multiply.outer(cells, np.minimum(start + k, size) - np.maximum(start, 0))
-    cells = cells.max() if cells.min() == cells.max() else cells[None, ..., None]
-    return (total / cells.astype(total.dtype)).astype(x.dtype)
+        counted = np.multiply.outer(counted, np.minimum(start + k, size) - np.maximum(start, 0))
+    counted = counted.max() if counted.min() == counted.max() else counted[None, ..., None]
+    return (total / counted.astype(total.dtype)).astype(x.dtype)
 
 
 def masked_mean(x, mask):
@@ -91,7 +91,7 @@ class Pooling(Spatial):
         [B, *space, C], or [B, C, *space] with "channels_first".
 
     Output shape:
-        The same with (size - pool) // stride + 1 cells an axis ("valid") or ceil(size / stride) ("same").
+        The same with (size - pool) // stride + 1 elements an axis ("valid") or ceil(size / stride) ("same").
 
     Example:
         >>> MaxPooling2D(2)(jnp.zeros((1, 6, 7, 3))).shape
@@ -162,7 +162,7 @@ class MaxPooling(Pooling):
 
 
 class AveragePooling(Pooling):
-    """Mean over windows; cells of padding do not count. `Pooling` describes the settings."""
+    """Mean over windows; padding does not count. `Pooling` describes the settings."""
 
     pool_size: Any
     pool = staticmethod(average_pool)

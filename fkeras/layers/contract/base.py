@@ -114,7 +114,7 @@ class Layer(Configured, kw_only=True):
         raise TypeError(f"{type(self).__name__} has neither `forward(params, state, x, ctx)` nor `call(x)`.")
 
     def windows(self, rank):
-        """Returns which `Window` of an input of `rank` each output reads, one for each axis behind the batch.
+        """Returns which `Window` of an input of `rank` each output reads, one for each axis after the batch.
 
         None in place of a window stands for the whole axis. None at all: the layer does not compute by windows, or
         its output depends on where the input ends.

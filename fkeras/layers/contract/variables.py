@@ -5,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fkeras import initializers
-from fkeras.core import host_random as draws
-from fkeras.core import rng
+from fkeras.core import host_random, rng
 
 
 class Revision:
@@ -41,7 +40,7 @@ class Cell:
         if self._params is None:
             self._params, self._state = {}, {}
             with jax.ensure_compile_time_eval():  # arrays, also when the first to ask is a trace
-                key = draws.make_key(self.seed) if self.declared else None
+                key = host_random.make_key(self.seed) if self.declared else None
                 for name, w in self.declared.items():
                     dtype = w.dtype or self.layer.dtype.variable_dtype
                     place = self._params if w.trainable else self._state
@@ -64,7 +63,7 @@ class Cell:
 
 
 def draw_once(initializer, key, name, shape, dtype):
-    """Draws one array. Constants of zero and one, and what `draws` computes on the host, compile nothing."""
+    """Draws one array. Constants of zero and one, and what `host_random` computes, compile nothing."""
     initializer = initializers.get(initializer)
     for constant, fill in ((initializers.Zeros, np.zeros), (initializers.Ones, np.ones)):
         if type(initializer) is constant:

@@ -1,6 +1,6 @@
 """The settings of kernels, biases and their like, declared once for all layers that have them.
 
-A layer inherits a group, whose settings come behind its own. Where they stand between its own, a line says so:
+A layer inherits a group, whose settings come after its own. Where they stand between its own, a line says so:
 
     class LayerNormalization(GammaBeta, Layer):
         epsilon: float = 1e-3

@@ -18,7 +18,7 @@ from fkeras.layers.kernels.convolution import varying_alike
 
 
 class Derived:
-    """What a recurrence does behind its product, with the derivative that JAX finds.
+    """What a recurrence does after its product, with the derivative that JAX finds.
 
     behind: Function (x_t, product, states) -> states that closes over no traced array.
     """

@@ -101,7 +101,7 @@ class Bundle:
         try:
             with open(path, "rb") as file:
                 if place < 0 or size < 0 or place + size > os.fstat(file.fileno()).st_size:
-                    raise ValueError(f"Cannot read {path!r}: {name!r} ends behind the file. Was the file cut off?")
+                    raise ValueError(f"Cannot read {path!r}: {name!r} ends beyond the file. Was the file cut off?")
                 file.seek(place)
                 return file.read(size), path
         except OSError as err:
