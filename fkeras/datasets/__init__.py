@@ -1,5 +1,25 @@
-"""Data sets that come with the package."""
+"""Data sets: some come with the package, the others by Keras's names are downloaded once."""
 
-from fkeras.datasets import digits
+from fkeras.datasets import (
+    boston_housing,
+    california_housing,
+    cifar10,
+    cifar100,
+    digits,
+    fashion_mnist,
+    imdb,
+    mnist,
+    reuters,
+)
 
-__all__ = ["digits"]
+__all__ = [
+    "boston_housing",
+    "california_housing",
+    "cifar10",
+    "cifar100",
+    "digits",
+    "fashion_mnist",
+    "imdb",
+    "mnist",
+    "reuters",
+]

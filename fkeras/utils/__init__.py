@@ -12,8 +12,16 @@ from fkeras.core.settings import deserialize as deserialize_keras_object
 from fkeras.core.settings import serialize as serialize_keras_object
 from fkeras.data import PyDataset, Sequence
 from fkeras.utils.arrays import normalize, pad_sequences, split_dataset, to_categorical
+from fkeras.utils.download import get_file
+from fkeras.utils.folders import (
+    audio_dataset_from_directory,
+    image_dataset_from_directory,
+    text_dataset_from_directory,
+)
+from fkeras.utils.images import array_to_img, img_to_array, load_img, save_img
 from fkeras.utils.plot import model_to_dot, plot_model
 from fkeras.utils.session import clear_session, set_random_seed
+from fkeras.utils.timeseries import timeseries_dataset_from_array
 
 CustomObjectScope = custom_object_scope
 
@@ -22,19 +30,28 @@ __all__ = [
     "Progbar",
     "PyDataset",
     "Sequence",
+    "array_to_img",
+    "audio_dataset_from_directory",
     "clear_session",
     "custom_object_scope",
     "deserialize_keras_object",
     "get_custom_objects",
+    "get_file",
     "get_registered_name",
     "get_registered_object",
+    "image_dataset_from_directory",
+    "img_to_array",
+    "load_img",
     "model_to_dot",
     "normalize",
     "pad_sequences",
     "plot_model",
     "register_keras_serializable",
+    "save_img",
     "serialize_keras_object",
     "set_random_seed",
     "split_dataset",
+    "text_dataset_from_directory",
+    "timeseries_dataset_from_array",
     "to_categorical",
 ]
