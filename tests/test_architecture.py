@@ -64,8 +64,8 @@ def test_imports_point_down():
 def test_import_brings_in_only_the_required_dependencies():
     code = (
         "import sys, fkeras; "
-        "print([m for m in ('keras', 'tensorflow', 'torch', 'flax', 'optax', 'pandas', 'h5py', 'scipy.stats', 'PIL', 'matplotlib') "
-        "if m in sys.modules])"
+        "print([m for m in ('keras', 'tensorflow', 'torch', 'flax', 'optax', 'pandas', 'h5py', 'scipy.stats', "
+        "'PIL', 'matplotlib') if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"

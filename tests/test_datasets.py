@@ -13,6 +13,7 @@ import pytest
 
 import fkeras
 from fkeras.datasets import remote
+from fkeras.utils import transfer
 
 RANDOM = np.random.default_rng(0)
 
@@ -226,7 +227,7 @@ def test_a_file_with_another_hash_is_not_used(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     (tmp_path / "datasets").mkdir()
     np.savez(tmp_path / "datasets/mnist.npz", x_train=np.zeros(1))
-    monkeypatch.setattr(fkeras.utils.download, "TRIES", 1)
+    monkeypatch.setattr(transfer, "TRIES", 1)
     monkeypatch.setitem(remote.ORIGINS, "mnist", ("https://127.0.0.1:9/mnist.npz", "0" * 64))
     with pytest.raises(
         OSError, match=r"cannot download https://127\.0\.0\.1:9/mnist\.npz.* put the file at .*mnist\.npz"

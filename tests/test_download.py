@@ -11,7 +11,7 @@ import zipfile
 
 import pytest
 
-from fkeras.utils import archives, download, get_file
+from fkeras.utils import archives, get_file, transfer
 
 DATA = bytes(range(256)) * 2000  # 512 kB: several pieces
 SHA, MD5 = hashlib.sha256(DATA).hexdigest(), hashlib.md5(DATA).hexdigest()
@@ -69,7 +69,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def site(monkeypatch):
-    monkeypatch.setattr(download, "PAUSE", 0.0)
+    monkeypatch.setattr(transfer, "PAUSE", 0.0)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.site = found = Site()
     found.url = f"http://127.0.0.1:{server.server_port}"
