@@ -13,7 +13,7 @@ FLOORS = [
     {"layers", "optim", "losses", "metrics"},
     {"graphs"},
     {"training", "data", "callbacks", "distribute"},
-    {"models", "saving", "utils", "datasets"},
+    {"models", "saving", "utils", "datasets", "preprocessing", "visualization"},
     {"compat", "optimizers", "backend", "config", "experimental", "mixed_precision", "random", "__main__", "__init__"},
 ]
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
