@@ -82,7 +82,7 @@ def image_dataset_from_directory(
     images.need("PIL.Image", what)
     if interpolation not in METHODS:
         raise ValueError(f"{what}: unknown interpolation {interpolation!r}.{nearest(interpolation, METHODS)}")
-    if len(image_size) != 2 or min(image_size) < 1:
+    if not isinstance(image_size, (tuple, list)) or len(image_size) != 2 or min(image_size) < 1:
         raise ValueError(f"{what}: expected image_size as (height, width), got {image_size!r}.")
     if crop_to_aspect_ratio and pad_to_aspect_ratio:
         raise ValueError(f"{what}: expected crop_to_aspect_ratio or pad_to_aspect_ratio, got both.")
@@ -224,6 +224,7 @@ class _Files:
         self.what, self.label_mode, self.shuffle, self.verbose = what, label_mode, shuffle, verbose
         self.given_seed = seed
         _check_labels(what, labels, label_mode, class_names)
+        labels = None if label_mode is None else labels
         directory = os.fspath(directory)
         if not os.path.isdir(directory):
             raise ValueError(f"{what}: there is no folder {directory!r} (current folder: {os.getcwd()!r}).")
@@ -259,7 +260,7 @@ class _Files:
         if shuffle:  # with one generator each, so that they stay together
             np.random.RandomState(self.seed).shuffle(self.paths)
             np.random.RandomState(self.seed).shuffle(owners)
-        self.owners = None if labels is None or label_mode is None else np.asarray(owners)
+        self.owners = None if labels is None else np.asarray(owners)
 
     def datasets(self, read, batch_size, validation_split, subset, even=None):
         """Returns the data set of the part asked for, or of both.

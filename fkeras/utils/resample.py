@@ -121,8 +121,6 @@ def resize(image, size, interpolation="bilinear", crop_to_aspect_ratio=False, pa
         top, left = int((size[0] - height * scale) / 2), int((size[1] - width * scale) / 2)
         image = resize(image, inner, interpolation)
         return np.pad(image, ((top, size[0] - inner[0] - top), (left, size[1] - inner[1] - left), (0, 0)))
-    if image.shape[:2] == tuple(size):
-        return image.astype(np.float32)
     rows_first = size[0] * image.shape[1] <= image.shape[0] * size[1]
     for axis in (0, 1) if rows_first else (1, 0):
         image = along(image, axis, size[axis], interpolation)
