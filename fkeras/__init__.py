@@ -22,6 +22,7 @@ from fkeras import (
     regularizers,
     saving,
     utils,
+    visualization,
 )
 from fkeras.core.dtypes import DTypePolicy
 from fkeras.initializers import Initializer
@@ -68,4 +69,5 @@ __all__ = [
     "regularizers",
     "saving",
     "utils",
+    "visualization",
 ]

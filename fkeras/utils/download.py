@@ -5,6 +5,7 @@ that broke off is continued: at once a few times, and by the next call.
 """
 
 import contextlib
+import functools
 import hashlib
 import os
 import pathlib
@@ -54,7 +55,8 @@ def get_file(
     """
     from fkeras.utils import archives, transfer  # here, so that `import fkeras` stays light
 
-    check_origin(origin, allow_http)
+    check_origin = functools.partial(_check_origin, allow_http=allow_http)
+    check_origin(origin)
     if md5_hash is not None and file_hash is None:
         file_hash, hash_algorithm = md5_hash, "md5"
     check = None if file_hash is None else _Hash(file_hash, hash_algorithm)
@@ -67,7 +69,7 @@ def get_file(
             fresh = True
         if fresh:
             say(f"Downloading data from {origin}")
-            transfer.download(origin, target, check, allow_http)
+            transfer.download(origin, target, check, check_origin)
         if folder is None:
             return str(target)
         if fresh or not folder.is_dir():
@@ -80,7 +82,7 @@ def cache_folder(cache_dir=None):
     return pathlib.Path(cache_dir or os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
 
 
-def check_origin(origin, allow_http):
+def _check_origin(origin, allow_http):
     scheme = urllib.parse.urlsplit(origin or "").scheme
     if scheme == "https" or (allow_http and scheme == "http"):
         return

@@ -8,7 +8,6 @@ import urllib.error
 import urllib.request
 
 from fkeras.callbacks.progbar import Progbar
-from fkeras.utils.download import check_origin
 
 TRIES = 4  # of a transfer that breaks off
 PAUSE = 1.0  # seconds before the second try, doubled before each that follows
@@ -21,10 +20,15 @@ class _Broken(OSError):
     """A transfer that may succeed when it is tried again."""
 
 
-def download(origin, target, check, allow_http):
-    """Downloads `origin` to the path `target`, which is there only when it is complete and has the hash of `check`."""
+def download(origin, target, check, check_origin):
+    """Downloads `origin` to the path `target`, which is there only when it is complete and has the hash of `check`.
+
+    Args:
+        check: What says whether a file `fits`, or None.
+        check_origin: Function that raises ValueError for an address that must not be followed.
+    """
     part = target.with_name(target.name + ".part")
-    opener = urllib.request.build_opener(_Redirects(allow_http))
+    opener = urllib.request.build_opener(_Redirects(check_origin))
     for left in reversed(range(TRIES)):
         try:
             certain = _transfer(opener, origin, part, check)
@@ -154,12 +158,12 @@ def _forget(part):
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows redirects, but not from https to anything else."""
 
-    def __init__(self, allow_http):
-        self.allow_http = allow_http
+    def __init__(self, check_origin):
+        self.check_origin = check_origin
 
     def redirect_request(self, request, file, code, message, headers, url):
         try:
-            check_origin(url, self.allow_http)
+            self.check_origin(url)
         except ValueError as err:
             raise OSError(f"it leads to an address that is not https: {url}") from err
         return super().redirect_request(request, file, code, message, headers, url)
