@@ -242,3 +242,32 @@ def test_settings_that_cannot_be(cache):
         fkeras.datasets.boston_housing.load_data(test_split=2)
     with pytest.raises(ValueError, match="expected version 'small' or 'large', got 'tiny'"):
         fkeras.datasets.california_housing.load_data("tiny")
+
+
+def test_breast_cancer_is_that_of_wisconsin():
+    module = fkeras.datasets.breast_cancer
+    (x_train, y_train), (x_test, y_test) = module.load_data()
+    x, y = np.concatenate([x_train, x_test]), np.concatenate([y_train, y_test])
+    assert x.shape == (569, 30) and np.bincount(y).tolist() == [357, 212]  # as published with it
+    radius, worst_area = (x[:, module.FEATURES.index(name)] for name in ("mean radius", "worst area"))
+    assert (radius.min(), radius.max()) == (6.981, 28.11) and (worst_area.min(), worst_area.max()) == (185.2, 4254)
+    assert radius[y == 1].mean() > radius[y == 0].mean() and module.CLASSES[1] == "malignant"
+
+
+def test_the_federalist_tells_its_authors_apart():
+    """By the words alone all twelve disputed essays are Madison's, as Mosteller and Wallace found in 1963."""
+    module = fkeras.datasets.federalist
+    (x, y), (x_test, y_test) = module.load_data()
+    disputed, papers = module.load_disputed()
+    everything = [*x, *x_test, *disputed]
+    assert len(everything) == 981 and all(40 < len(text.split()) < 220 for text in everything)
+    assert not any(name in " ".join(everything) for name in ("PUBLIUS", "HAMILTON", "MADISON", "[1]", "_"))
+    assert any("If men were angels, no government would be necessary." in t for t in disputed[papers == 51])
+    tokenizer = fkeras.preprocessing.text.Tokenizer(800)
+    tokenizer.fit_on_texts(x)
+    counts, new, unknown = (tokenizer.texts_to_matrix(texts, "count") for texts in (x, x_test, disputed))
+    words = np.stack([counts[y == author].sum(0) + 1 for author in (0, 1)])  # naive Bayes
+    logs = np.log(words / words.sum(1, keepdims=True))
+    assert (((new @ logs.T).argmax(1) == y_test).mean()) > 0.7
+    margin = unknown @ (logs[1] - logs[0])
+    assert all(margin[papers == paper].sum() > 0 for paper in module.DISPUTED)

@@ -2,11 +2,13 @@
 
 from fkeras.datasets import (
     boston_housing,
+    breast_cancer,
     california_housing,
     cifar10,
     cifar100,
     digits,
     fashion_mnist,
+    federalist,
     imdb,
     mnist,
     reuters,
@@ -14,11 +16,13 @@ from fkeras.datasets import (
 
 __all__ = [
     "boston_housing",
+    "breast_cancer",
     "california_housing",
     "cifar10",
     "cifar100",
     "digits",
     "fashion_mnist",
+    "federalist",
     "imdb",
     "mnist",
     "reuters",
