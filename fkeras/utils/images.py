@@ -187,6 +187,8 @@ def read_image(path, color_mode):
     pil = need("PIL.Image", "Reading images")
     try:
         with pil.open(path) as img:
-            return img_to_array(img.convert(MODES[color_mode]), "channels_last", "uint8")
+            if img.mode != MODES[color_mode]:
+                img = img.convert(MODES[color_mode])
+            return img_to_array(img, "channels_last", "uint8")
     except OSError as err:
         raise ValueError(f"Cannot read the image {os.fspath(path)!r}: {err}. Is it damaged, or no image?") from err

@@ -75,20 +75,36 @@ def taps(size, out, method="bilinear", antialias=False):
     return np.clip(index, 0, size - 1)[:, used], weight[:, used].astype(np.float32)
 
 
+@functools.lru_cache(64)
+def _flat_taps(size, out, channels, method):
+    """Returns the taps of an axis that lies together with the channels: integers and floats [K, out * C]."""
+    index, weight = taps(size, out, method)
+    index = index.T[:, :, None] * channels + np.arange(channels)
+    return index.reshape(len(index), -1), np.repeat(weight.T, channels, 1)
+
+
+def _weighted(parts, weights):
+    """Returns the float32 sum of arrays times their weights, which add up to 1."""
+    if len(weights) == 2:  # a + (b - a) * w: fewer passes over memory
+        a, b = (part.astype(np.float32) for part in parts)
+        b -= a
+        b *= weights[1]
+        return np.add(a, b, out=a)
+    total = None
+    for part, w in zip(parts, weights, strict=True):
+        part = np.multiply(part, w, dtype=np.float32)
+        total = part if total is None else np.add(total, part, out=total)
+    return total
+
+
 def along(x, axis, out, method="bilinear", antialias=False):
     """Returns `x`, as float32, with `out` values along `axis`."""
     x = np.asarray(x)
-    if x.shape[axis] == out and method not in ("mitchellcubic", "gaussian"):  # those blur what keeps its size too
-        return x.astype(np.float32)
     find = taps if out <= 4096 else taps.__wrapped__  # an image's are used again, a sound's take much memory
     index, weight = find(x.shape[axis], out, method, antialias)
     shape = [1] * x.ndim
     shape[axis] = out
-    total = None
-    for i, w in zip(index.T, weight.T, strict=True):
-        part = np.take(x, i, axis) * w.reshape(shape)
-        total = part if total is None else np.add(total, part, out=total)
-    return total
+    return _weighted((np.take(x, i, axis) for i in index.T), [w.reshape(shape) for w in weight.T])
 
 
 def resize(image, size, interpolation="bilinear", crop_to_aspect_ratio=False, pad_to_aspect_ratio=False):
@@ -121,10 +137,20 @@ def resize(image, size, interpolation="bilinear", crop_to_aspect_ratio=False, pa
         top, left = int((size[0] - height * scale) / 2), int((size[1] - width * scale) / 2)
         image = resize(image, inner, interpolation)
         return np.pad(image, ((top, size[0] - inner[0] - top), (left, size[1] - inner[1] - left), (0, 0)))
-    rows_first = size[0] * image.shape[1] <= image.shape[0] * size[1]
-    for axis in (0, 1) if rows_first else (1, 0):
-        image = along(image, axis, size[axis], interpolation)
-    return image
+    (height, width), channels = image.shape[:2], image.shape[2]
+    rows, row_weights = (a.T for a in taps(height, size[0], interpolation))
+    cols, col_weights = _flat_taps(width, size[1], channels, interpolation)
+    flat = np.ascontiguousarray(image).reshape(height, width * channels)  # [H, W * C]
+
+    def along_rows(part):
+        return _weighted((np.take(part, i, 0) for i in rows), row_weights[:, :, None])
+
+    def along_columns(part):
+        return _weighted((np.take(part, i, 1) for i in cols), col_weights)
+
+    rows_first = size[0] * width <= height * size[1]
+    out = along_columns(along_rows(flat)) if rows_first else along_rows(along_columns(flat))
+    return out.reshape(*size, channels)
 
 
 def crop_window(height, width, size):
