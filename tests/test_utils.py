@@ -227,3 +227,19 @@ def test_keras_names_are_here(keras):
         for part in name.split("."):
             its, ours = getattr(its, part), getattr(ours, part)
         assert {n for n in dir(its) if n[0] != "_"} <= set(dir(ours)), name
+
+
+def test_modules_of_keras_2_lead_to_the_names_of_today():
+    from fkeras.utils import old_modules
+
+    for name, names in old_modules.NAMES.items():
+        assert set(names.split()) <= set(utils.__all__), name
+    with pytest.warns(
+        DeprecationWarning, match=r"fkeras\.utils\.np_utils\.to_categorical is called fkeras\.utils\.to_c"
+    ):
+        from fkeras.utils.np_utils import to_categorical
+    assert to_categorical is utils.to_categorical
+    with pytest.warns(DeprecationWarning):
+        assert fkeras.utils.vis_utils.plot_model is utils.plot_model
+    with pytest.raises(AttributeError, match="np_utils has no 'accuracy'. It has: to_categorical, normalize"):
+        fkeras.utils.np_utils.accuracy  # noqa: B018

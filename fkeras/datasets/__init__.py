@@ -27,3 +27,7 @@ __all__ = [
     "mnist",
     "reuters",
 ]
+
+
+def __dir__():
+    return sorted(__all__)

@@ -53,7 +53,7 @@ def hashing_trick(text, n, hash_function=None, filters=FILTERS, lower=True, spli
 
     Example:
         >>> hashing_trick("one fish two fish", 100, "md5")
-        [93, 61, 76, 61]
+        [39, 2, 78, 2]
     """
     if hash_function == "md5":
 

@@ -1,5 +1,7 @@
 """Small helpers around data, files, seeds and names."""
 
+import sys
+
 from fkeras.callbacks.progbar import Progbar
 from fkeras.core.messages import (
     disable_interactive_logging,
@@ -16,6 +18,7 @@ from fkeras.core.settings import (
 from fkeras.core.settings import deserialize as deserialize_keras_object
 from fkeras.core.settings import serialize as serialize_keras_object
 from fkeras.data import PyDataset, Sequence
+from fkeras.utils import old_modules
 from fkeras.utils.arrays import (
     normalize,
     pack_x_y_sample_weight,
@@ -78,3 +81,9 @@ __all__ = [
     "to_categorical",
     "unpack_x_y_sample_weight",
 ]
+
+old_modules.register(sys.modules[__name__])
+
+
+def __dir__():
+    return sorted(__all__)
