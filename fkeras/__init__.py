@@ -17,10 +17,12 @@ from fkeras import (
     models,
     optim,
     optimizers,
+    preprocessing,
     random,
     regularizers,
     saving,
     utils,
+    visualization,
 )
 from fkeras.core.dtypes import DTypePolicy
 from fkeras.initializers import Initializer
@@ -62,10 +64,12 @@ __all__ = [
     "models",
     "optim",
     "optimizers",
+    "preprocessing",
     "random",
     "regularizers",
     "saving",
     "utils",
+    "visualization",
 ]
 
 

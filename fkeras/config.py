@@ -10,6 +10,11 @@ from fkeras.core.dtypes import (
     set_floatx,
     set_image_data_format,
 )
+from fkeras.core.messages import (
+    disable_interactive_logging,
+    enable_interactive_logging,
+    is_interactive_logging_enabled,
+)
 
 
 def backend():
@@ -19,10 +24,13 @@ def backend():
 
 __all__ = [
     "backend",
+    "disable_interactive_logging",
     "dtype_policy",
+    "enable_interactive_logging",
     "epsilon",
     "floatx",
     "image_data_format",
+    "is_interactive_logging_enabled",
     "set_dtype_policy",
     "set_epsilon",
     "set_floatx",

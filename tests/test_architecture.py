@@ -19,7 +19,7 @@ FLOORS = [
     {"layers", "optim", "losses", "metrics"},
     {"graphs"},
     {"training", "data", "callbacks", "distribute"},
-    {"models", "saving", "utils", "datasets"},
+    {"models", "saving", "utils", "datasets", "preprocessing", "visualization"},
     {"compat", "optimizers", "backend", "config", "experimental", "mixed_precision", "random", "__main__", "__init__"},
 ]
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
@@ -172,8 +172,8 @@ def test_tab_shows_public_names_of_a_module_alone(name):
 def test_import_brings_in_only_the_required_dependencies():
     code = (
         "import sys, fkeras; "
-        "print([m for m in ('keras', 'tensorflow', 'torch', 'flax', 'optax', 'pandas', 'h5py', 'scipy.stats') "
-        "if m in sys.modules])"
+        "print([m for m in ('keras', 'tensorflow', 'torch', 'flax', 'optax', 'pandas', 'h5py', 'scipy.stats', "
+        "'PIL', 'matplotlib') if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
