@@ -1,17 +1,18 @@
 """The .keras archive: a zip of config.json, metadata.json and model.weights.h5."""
 
+import contextlib
 import io
 import json
 import stat
 import time
 import zipfile
 
-from fkeras.saving import configs, files, weights
+from fkeras.saving import configs, files, paths, weights
 from fkeras.saving import keras_versions as ages
 from fkeras.saving.compiling import compile_config, compile_from
 from fkeras.saving.hdf5 import KERAS_VERSION
 
-EXPANSION = 1000  # a member may unpack to this many times the bytes it takes in the archive
+LIST = 1 << 20  # bytes of the list of members
 TEXT = 1 << 26  # bytes of a member that is text
 ROOM = 1 << 26  # bytes of an HDF5 file beside its numbers
 COPIES = 8  # weights and an optimizer's slots, each in at most 8 bytes a number
@@ -25,7 +26,7 @@ def write_model(model, filepath, overwrite=True, include_optimizer=True):
     if include_optimizer and model.compiled:
         config["compile_config"] = compile_config(model)
     metadata = {"keras_version": KERAS_VERSION, "date_saved": time.strftime("%Y-%m-%d@%H:%M:%S")}
-    with files.replacing(filepath, overwrite) as fresh, zipfile.ZipFile(fresh, "w") as archive:
+    with paths.replacing(filepath, overwrite) as fresh, zipfile.ZipFile(fresh, "w") as archive:
         archive.writestr("metadata.json", json.dumps(metadata))
         archive.writestr("config.json", json.dumps(config))
         held = io.BytesIO()
@@ -34,16 +35,35 @@ def write_model(model, filepath, overwrite=True, include_optimizer=True):
         archive.writestr("model.weights.h5", held.getvalue())
 
 
+class _Sparing(io.FileIO):
+    """A file of which at most `most` bytes are read at once, or any number for None."""
+
+    most = LIST
+
+    def read(self, size=-1):
+        if self.most is not None and size > self.most:
+            raise OSError(f"its list of members claims {size} bytes, expected at most {self.most}")
+        return super().read(size)
+
+
+@contextlib.contextmanager
 def opened(filepath, where):
-    """Returns the archive, after looking at its list: nothing in it may lie elsewhere, be a link or come twice.
+    """Yields the archive, after looking at its list: nothing in it may lie elsewhere, be a link or come twice.
 
     Raises:
         OSError: It is damaged. ValueError: Such a member; the message names it.
     """
-    try:
-        archive = zipfile.ZipFile(filepath)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as err:
-        raise OSError(f"Cannot read {where}: the archive is damaged ({err}).") from err
+    with _Sparing(filepath) as file:
+        try:
+            archive = zipfile.ZipFile(file)
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as err:
+            raise OSError(f"Cannot read {where}: the archive is damaged ({err}).") from err
+        file.most = None
+        _check_names(archive, where)
+        yield archive
+
+
+def _check_names(archive, where):
     names = set()
     for about in archive.infolist():
         name, wrong = about.filename, None
@@ -56,9 +76,7 @@ def opened(filepath, where):
             wrong = "it is there twice"
         names.add(name)
         if wrong:
-            archive.close()
             raise ValueError(f"Cannot read {where}, {name!r}: {wrong}.")
-    return archive
 
 
 def room_for(model):
@@ -72,7 +90,9 @@ def member(archive, name, where, room=TEXT):
         about = archive.getinfo(name)
     except KeyError:
         raise ValueError(f"Cannot read {where}: the archive has no {name}.") from None
-    if about.file_size > max(about.compress_size, 1 << 16) * EXPANSION:
+    if about.file_size > min(
+        max(about.compress_size, 1 << 16) * files.EXPANSION, max(about.compress_size * files.TOGETHER, files.FREE)
+    ):
         raise ValueError(
             f"Cannot read {where}, {name}: it claims {about.file_size} bytes, {about.compress_size} are stored."
         )
@@ -115,6 +135,11 @@ def read_model(filepath, where, custom_objects=None, compile=True):
         with inner(archive, model, where) as file:
             if model.built:
                 weights.load(model, file, f"{where}, model.weights.h5", age=age)
+            elif weights.has_any(file):
+                raise ValueError(
+                    f"Cannot read {where}: the file has weights, but the input shape of its model is not known, so "
+                    f"that the model cannot be built. Build it in code, call it on data once, then load_weights."
+                )
     return model
 
 

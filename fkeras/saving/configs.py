@@ -3,6 +3,9 @@
 import copy
 import inspect
 import json
+import math
+
+import jax
 
 from fkeras.core.settings import Configured, Registry, get_registered_object, serialize
 from fkeras.saving import files, operators, tf_operations
@@ -43,6 +46,9 @@ _OTHER_NAMES = {
     "GRUV2": "GRU",
     "GroupedQueryAttention": "GroupQueryAttention",  # Keras has both names
 }
+LISTS, VALUES = 300_000, 2_000_000  # in the JSON of a model
+LAYERS = 10_000  # in a model, with those inside of others; twice as many calls
+NUMBERS = 10**12  # in one array: terabytes
 _KERAS_HOMES = {"Functional": "keras.src.models.functional", "Sequential": "keras"}
 
 
@@ -266,7 +272,14 @@ def to_json(model, **kwargs):
 
 
 def parse(text, where):
-    """Returns the JSON object in `text`. Raises ValueError naming the place."""
+    """Returns the JSON object in `text`. Raises ValueError naming the place, also for one of too many values."""
+    if isinstance(text, (str, bytes)):
+        comma, *brackets = [text.count(c if isinstance(text, str) else c.encode()) for c in ",[{"]
+        if sum(brackets) > LISTS or comma + sum(brackets) > VALUES:
+            raise ValueError(
+                f"Cannot read {where}: it has {sum(brackets)} lists and objects of {comma} values, expected at most "
+                f"{LISTS} of {VALUES}."
+            )
     try:
         found = json.loads(text)
     except (TypeError, ValueError, RecursionError) as err:
@@ -274,6 +287,24 @@ def parse(text, where):
     if not isinstance(found, dict):
         raise ValueError(f"Cannot read {where}: expected a JSON object, got {type(found).__name__}.")
     return found
+
+
+def checked(config):
+    """Returns a config with its checksum, for a file that has no other place for one."""
+    config = json.loads(json.dumps(config))
+    return {**config, files.CHECK: files.check_of_text(json.dumps(config, sort_keys=True))}
+
+
+def compared(config, where):
+    """Returns a config without its checksum. Raises ValueError if it has one and is not what was written."""
+    check = config.get(files.CHECK)
+    config = {k: v for k, v in config.items() if k != files.CHECK}
+    if isinstance(check, str) and check != files.check_of_text(json.dumps(config, sort_keys=True)):
+        raise ValueError(
+            f"Cannot read {where}: it is damaged (its checksum is wrong). If you changed it yourself, delete the entry "
+            f"{files.CHECK!r}."
+        )
+    return config
 
 
 def build_model(config, where, custom_objects=None, age=ages.TODAY):
@@ -290,6 +321,7 @@ def build_model(config, where, custom_objects=None, age=ages.TODAY):
         raise ValueError(f"Cannot read {where}: expected the config of a model, with 'class_name' and 'config'.")
     with custom_object_scope(custom_objects or {}):
         try:
+            _check_counts(config)
             config = ages.modernize(config, age)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as err:
             raise ValueError(f"Cannot read {where}: {_said(err)}") from err
@@ -306,6 +338,8 @@ def build_model(config, where, custom_objects=None, age=ages.TODAY):
         try:
             settings = clean(config)["config"]
             model = cls.from_config(settings)
+            if isinstance(model, Model):
+                _check_sizes(model)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as err:
             raise ValueError(f"Cannot read {where}: {_said(err)}") from err
         shape = (config.get("build_config") or {}).get("input_shape")
@@ -314,6 +348,39 @@ def build_model(config, where, custom_objects=None, age=ages.TODAY):
     if not isinstance(model, Model):
         raise ValueError(f"Cannot read {where}: expected a model, it describes a {type(model).__name__}.")
     return model
+
+
+def _check_counts(config):
+    """Raises ValueError for a config of more layers, or calls of layers, than a model has."""
+    counts, left = {"layers": 0, "cell": 0, "cells": 0, "inbound_nodes": 0}, [config]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                if key in counts and isinstance(inner, list):
+                    counts[key] += len(inner)
+                left.append(inner)
+        elif isinstance(value, list):
+            left += value
+    calls = counts.pop("inbound_nodes")
+    if (layers := sum(counts.values())) > LAYERS or calls > 2 * LAYERS:
+        raise ValueError(f"it has {layers} layers and {calls} calls of layers, expected at most {LAYERS} layers.")
+
+
+def _check_sizes(model):
+    """Raises ValueError, naming the layer, for weights or outputs that no machine can hold; nothing is allocated."""
+    for layer in model.own_and_inner():
+        declared = layer._cell.declared if layer._cell is not None else {}
+        shapes = [(f"weight {name!r}", w.shape) for name, w in declared.items()]
+        nodes = layer.graph.nodes if getattr(layer, "graph", None) is not None else ()
+        for owner, (what, shape) in [(layer, s) for s in shapes] + [
+            (n.layer, ("output", s.shape)) for n in nodes for s in jax.tree.leaves(n.outputs)
+        ]:
+            if math.prod(1 if d is None else int(d) for d in shape) >= NUMBERS:
+                raise ValueError(
+                    f"{owner.label} has the {what} of shape {str(tuple(shape))[:80]}, {NUMBERS} numbers or "
+                    f"more. Is a size wrong?"
+                )
 
 
 def _said(err):

@@ -2,7 +2,7 @@
 
 import os
 
-from fkeras.saving import archive, files, hdf5, tensorflow, weights
+from fkeras.saving import archive, files, hdf5, paths, tensorflow, weights
 from fkeras.saving.order import store
 
 HDF5_ENDINGS = (".h5", ".hdf5", ".hdf", ".he5")
@@ -27,21 +27,25 @@ def save_model(model, filepath, overwrite=True, include_optimizer=True, save_for
         >>> model.save("model.h5")
         >>> same = load_model("model.h5")
     """
-    form = _form(filepath, save_format)
-    if form == "keras":
-        archive.write_model(model, files.path_of(filepath, "save_model"), overwrite, include_optimizer)
-        return
-    if form == "tf":
-        tensorflow.write_saved_model(model, files.path_of(filepath, "save_model"), overwrite, include_optimizer)
-        return
-    with files.writing(filepath, overwrite) as file:
-        hdf5.write_model(model, file, include_optimizer)
+    path = filepath if _is_open(filepath) else paths.path_of(filepath, "save_model")
+    form = _form(path, save_format)
+    try:
+        if form == "keras":
+            archive.write_model(model, path, overwrite, include_optimizer)
+        elif form == "tf":
+            tensorflow.write_saved_model(model, path, overwrite, include_optimizer)
+        else:
+            with files.writing(path, overwrite) as file:
+                hdf5.write_model(model, file, include_optimizer)
+    except RecursionError as err:
+        raise ValueError(
+            f"Cannot save {model.label} to {_shown(path)}: a list or dict in it holds itself, or is nested too deeply."
+        ) from err
 
 
-def _form(filepath, save_format):
-    if not isinstance(filepath, (str, os.PathLike)):
+def _form(path, save_format):
+    if _is_open(path):
         return "h5"
-    path = os.fspath(filepath)
     formats = {"h5": "h5", "hdf5": "h5", "keras": "keras", "tf": "tf", "tensorflow": "tf"}
     form = formats.get(str(save_format).lower()) if save_format else None
     if save_format and form is None:
@@ -71,7 +75,7 @@ def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
         OSError: There is no such file, or it is neither HDF5 nor a zip archive, or damaged.
         ValueError: A part of it cannot be read; the message names the file and the part.
     """
-    path = filepath if _is_open(filepath) else files.path_of(filepath, "load_model")
+    path = filepath if _is_open(filepath) else paths.path_of(filepath, "load_model")
     return _load_model(path, _shown(path), custom_objects, compile)
 
 
@@ -92,7 +96,7 @@ def save_weights(model, filepath, overwrite=True):
         ValueError: The path does not end in .h5, or the model is not built.
         FileExistsError: The file exists and `overwrite` is False.
     """
-    path = filepath if _is_open(filepath) else files.path_of(filepath, "save_weights")
+    path = filepath if _is_open(filepath) else paths.path_of(filepath, "save_weights")
     if not _is_open(path) and not path.endswith(HDF5_ENDINGS):
         raise ValueError(f"save_weights: expected a path that ends in .weights.h5 or .h5, got {path!r}.")
     model._require_built("save weights")
@@ -116,7 +120,7 @@ def load_weights(model, filepath, skip_mismatch=False, by_name=False):
     Raises:
         ValueError: The weights do not fit; the message names the layer and both shapes. OSError: As `load_model`.
     """
-    path = filepath if _is_open(filepath) else files.path_of(filepath, "load_weights")
+    path = filepath if _is_open(filepath) else paths.path_of(filepath, "load_weights")
     model._require_built("load weights")
     _load_weights(model, path, _shown(path), skip_mismatch, by_name)
 
@@ -149,7 +153,7 @@ def export_model(model, filepath, format="tf_saved_model", overwrite=True, **opt
     Raises:
         ValueError: The format is unknown. TypeError: It does not take one of the options.
     """
-    path = files.path_of(filepath, "export")
+    path = paths.path_of(filepath, "export")
     if format == "tf_saved_model":
         tensorflow.write_saved_model(model, path, overwrite, **{"to_load": False, **options})
     elif format == "stablehlo":

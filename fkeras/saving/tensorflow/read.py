@@ -14,7 +14,7 @@ from fkeras.saving import keras_versions as ages
 from fkeras.saving.compiling import compile_from
 from fkeras.saving.hdf5 import match_names
 from fkeras.saving.moments import optimizer_state
-from fkeras.saving.old_weights import Stored
+from fkeras.saving.old_weights import Stored, read_all
 from fkeras.saving.order import (
     inner_layers,
     keras_layers,
@@ -81,7 +81,7 @@ def _described(path):
     written = os.path.join(path, "assets", "saved_model.json")
     if os.path.isfile(written):
         where = repr(written)
-        config = configs.parse(_text(read_file(written, CONFIG_LIMIT), where), where)
+        config = configs.compared(configs.parse(_text(read_file(written, CONFIG_LIMIT), where), where), where)
         return config, config.get("compile_config") or config.get("training_config"), where
     metadata = os.path.join(path, "keras_metadata.pb")
     graph = os.path.join(path, "saved_model.pb")
@@ -270,7 +270,7 @@ class Checkpoint:
                 if not skip_mismatch:
                     raise ValueError(message) from None
                 warnings.warn(f"{message} Its weights stay as they are.", stacklevel=4)
-        return [(v, v.convert(entry.read()), Stored([entry], [i])) for i, (v, entry) in enumerate(found)]
+        return read_all([(v, Stored([entry], [i])) for i, (v, entry) in enumerate(found)], self.where)
 
     def _fit(self, layer, variables, entries):
         """Returns [(variable, Entry)] of one layer, matched by name or else by order."""
