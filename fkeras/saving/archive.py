@@ -1,6 +1,7 @@
 """The .keras archive: a zip of config.json, metadata.json and model.weights.h5."""
 
 import contextlib
+import copy
 import io
 import json
 import stat
@@ -101,14 +102,40 @@ def member(archive, name, where, room=TEXT):
     try:
         return archive.read(name)
     except Exception as err:  # of zipfile, zlib, bz2, lzma
-        raise ValueError(f"Cannot read {where}, {name}: it is damaged ({err}).") from err
+        raise _Damaged(f"Cannot read {where}, {name}: it is damaged ({err}).") from err
+
+
+class _Damaged(ValueError):
+    """A member is not what was written."""
+
+
+def _name_damage(archive, model, where):
+    """Raises ValueError naming the layer whose weights are damaged, if it is the weights of one."""
+    import h5py
+
+    about = copy.copy(archive.getinfo("model.weights.h5"))
+    try:
+        del about.CRC  # the checksums of the arrays say more than that of the whole
+        held = archive.open(about).read()
+        files.check_heaps(held)
+        with h5py.File(io.BytesIO(held), "r") as file:
+            weights.plan(model, file, where)
+    except ValueError as err:
+        if "checksum" in str(err):
+            raise
+    except Exception:  # damaged elsewhere, which the caller says
+        return
 
 
 def inner(archive, model, where):
     """Returns the HDF5 file of weights in the archive, opened in memory."""
     import h5py
 
-    held = member(archive, "model.weights.h5", where, room_for(model))
+    try:
+        held = member(archive, "model.weights.h5", where, room_for(model))
+    except _Damaged:
+        _name_damage(archive, model, where)
+        raise
     try:
         files.check_heaps(held)
         return h5py.File(io.BytesIO(held), "r")
