@@ -413,3 +413,12 @@ def test_a_folder_that_was_moved_away_when_the_process_died_is_put_back(trained,
     trained.save(tmp_path / "m.h5")
     assert sorted(os.listdir(tmp_path)) == ["m.h5", "saved"]
     assert_same(saving.load_model(tmp_path / "saved").get_weights(), trained.get_weights())
+
+
+def test_large_weights_are_read_from_every_file(tmp_path):
+    """More bytes than any text may have: what bounds texts does not bound arrays."""
+    model = Sequential([Input((4096,)), L.Dense(4200, name="d", kernel_initializer="ones")])
+    for name in ("m.h5", "m.keras"):
+        model.save(tmp_path / name)
+        loaded = saving.load_model(tmp_path / name)
+        assert np.array_equal(np.asarray(loaded(np.ones((1, 4096), "float32"))), np.full((1, 4200), 4096.0))

@@ -64,13 +64,13 @@ def put_texts(group, **texts):
     for name, text in texts.items():
         group.attrs[name] = text
         checks[name] = len(text), check_of_text(text)
-    group.attrs[CHECK] = " ".join(f"{name}={size}:{check}" for name, (size, check) in checks.items())
+    group.attrs[CHECK] = np.bytes_(" ".join(f"{name}={size}:{check}" for name, (size, check) in checks.items()))
 
 
 def _checks(group):
     """Returns {attribute: (length, checksum)} of the texts that were written with one."""
-    text = _raw_attribute(group, CHECK) if CHECK in group.attrs else ""
-    pairs = re.findall(r"(\w+)=(\d{1,9}):(\w+)", text) if isinstance(text, str) else ()
+    text = _raw_attribute(group, CHECK) if CHECK in group.attrs else b""
+    pairs = re.findall(r"(\w+)=(\d{1,9}):(\w+)", text.decode("latin1")) if isinstance(text, bytes) else ()
     return {name: (int(size), check) for name, size, check in pairs}
 
 
@@ -91,7 +91,7 @@ def put_array(group, name, array):
     if array.dtype.kind not in "fiub":
         raise TypeError(f"Cannot write {name!r} into {_filename(group)!r}: expected numbers, got {array.dtype}.")
     data = group.create_dataset(name, data=array)
-    data.attrs[CHECK] = _check_of(array, data.name)
+    data.attrs[CHECK] = np.bytes_(_check_of(array, data.name))
 
 
 def _check_of(array, path):
@@ -348,7 +348,7 @@ def read_array(data):
         check = _raw_attribute(data, CHECK) if CHECK in data.attrs else None
     except Exception as err:
         raise ValueError(f"Cannot read {where(data)}: the numbers are damaged ({err}).") from err
-    if isinstance(check, str) and check != _check_of(array, data.name):
+    if isinstance(check, bytes) and check.decode("latin1") != _check_of(array, data.name):
         raise ValueError(
             f"Cannot read {where(data)}: the numbers are damaged (their checksum is wrong). If you changed them "
             f"yourself, delete the attribute {CHECK!r} there."
@@ -429,9 +429,10 @@ def _raw_attribute(group, name):
     about = h5py.h5a.open(group.id, name.encode("utf8", "surrogatepass"))
     count = math.prod(about.shape)
     size = count * about.get_type().get_size()
-    if about.dtype.hasobject:
-        path = group.file.filename
-        size += count * (_longest_text(path) if os.path.isfile(path) else group.file.id.get_filesize())
+    if about.dtype.hasobject and os.path.isfile(group.file.filename):
+        size += count * _longest_text(group.file.filename)
+    elif about.dtype.hasobject and count > 1:  # in memory, where one text more is no more than what is there
+        size += count * group.file.id.get_filesize()
     if size > TEXT:
         raise ValueError(f"its {count} values can take {size} bytes, expected at most {TEXT}")
     return group.attrs[name]
