@@ -1,17 +1,19 @@
 """Configs between dialects: Keras 1, 2 and 3 are read in one place, and what is written opens in Keras 3 and 2."""
 
+import collections
 import copy
 import inspect
 import json
 import math
+import re
 
 import jax
 
-from fkeras.core.settings import Configured, Registry, get_registered_object, serialize
+from fkeras.core.settings import Configured, Registry, get_registered_object, serialize, sharing
 from fkeras.saving import files, operators, tf_operations
 from fkeras.saving import keras_versions as ages
 
-_BESIDE = ("build_config", "compile_config", "shared_object_id", "__passive_serialization__")
+_BESIDE = ("build_config", "compile_config", "__passive_serialization__")
 
 # Settings that say how Keras computes or stores, never what: left out when read, whatever their value.
 _HARMLESS = {
@@ -174,7 +176,60 @@ def _named_function(config):
 
 def describe(obj):
     """Returns the config dict of a layer or model, as Keras 3 writes it."""
-    return for_keras(serialize(obj))
+    with sharing() as outermost:
+        config = for_keras(serialize(obj))
+    return _numbers_of_shared(config) if outermost else config
+
+
+def _numbered(config):
+    """Returns the dicts in a config that have a "shared_object_id", or are of layers, in the order of the text."""
+    found, left = [], [config]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            if "shared_object_id" in value or (isinstance(value.get("config"), dict) and "class_name" in value):
+                found.append(value)
+            left += reversed(value.values())
+        elif isinstance(value, list):
+            left += reversed(value)
+    return found
+
+
+def _numbers_of_shared(config):
+    """Takes the numbers off the layers that occur only once, and off inputs, in place."""
+    found = [c for c in _numbered(config) if "shared_object_id" in c]
+    counts = collections.Counter(c["shared_object_id"] for c in found)
+    for one in found:
+        if counts[one["shared_object_id"]] == 1 or one.get("class_name") == "InputLayer":
+            del one["shared_object_id"]
+    return config
+
+
+def _number_firsts(config):
+    """Gives a layer's first config the number of the later ones, in place: Keras 3 numbers a layer from then on.
+
+    The first is the one without a number that says the same. Where several do, nothing says which it is.
+    """
+
+    def told(one):
+        inner = json.dumps(one["config"], sort_keys=True)
+        return one["class_name"], re.sub(r', "shared_object_id": -?\d+|"shared_object_id": -?\d+(, )?', "", inner)
+
+    layers = [c for c in _numbered(config) if c.get("class_name") != "InputLayer" and _is_layers(c)]
+    names = {c["config"]["name"] for c in layers if "shared_object_id" in c}
+    texts = {}
+    for one in layers:
+        if one["config"]["name"] in names:
+            texts.setdefault(told(one), []).append(one)
+    for same in texts.values():
+        numbers = {c["shared_object_id"] for c in same if "shared_object_id" in c}
+        if len(numbers) == 1 and sum("shared_object_id" not in c for c in same) == 1:
+            for one in same:
+                one["shared_object_id"] = next(iter(numbers))
+
+
+def _is_layers(one):
+    return isinstance(one.get("config"), dict) and isinstance(one["config"].get("name"), str) and "class_name" in one
 
 
 def describe_model(model):
@@ -319,9 +374,10 @@ def build_model(config, where, custom_objects=None, age=ages.TODAY):
     name = config.get("class_name")
     if not isinstance(name, str) or not isinstance(config.get("config"), (dict, list)):
         raise ValueError(f"Cannot read {where}: expected the config of a model, with 'class_name' and 'config'.")
-    with custom_object_scope(custom_objects or {}):
+    with custom_object_scope(custom_objects or {}), sharing():
         try:
             _check_counts(config)
+            _number_firsts(config)
             config = ages.modernize(config, age)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as err:
             raise ValueError(f"Cannot read {where}: {_said(err)}") from err
