@@ -9,7 +9,8 @@ import re
 
 import jax
 
-from fkeras.core.settings import Configured, Registry, get_registered_object, serialize, sharing
+from fkeras.core import tree
+from fkeras.core.settings import Configured, Registry, get_registered_object, nearest, serialize, sharing
 from fkeras.saving import files, operators, tf_operations
 from fkeras.saving import keras_versions as ages
 
@@ -378,6 +379,7 @@ def build_model(config, where, custom_objects=None, age=ages.TODAY):
         try:
             _check_counts(config)
             _number_firsts(config)
+            told = _check_values(config)
             config = ages.modernize(config, age)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as err:
             raise ValueError(f"Cannot read {where}: {_said(err)}") from err
@@ -396,11 +398,15 @@ def build_model(config, where, custom_objects=None, age=ages.TODAY):
             model = cls.from_config(settings)
             if isinstance(model, Model):
                 _check_sizes(model)
+                _check_told(model, told)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as err:
             raise ValueError(f"Cannot read {where}: {_said(err)}") from err
         shape = (config.get("build_config") or {}).get("input_shape")
-        if isinstance(model, Model) and not model.built and shape:
-            model.build(shape)
+        try:
+            if isinstance(model, Model) and not model.built and shape:
+                model.build(shape)
+        except (ValueError, TypeError) as err:
+            raise ValueError(f"Cannot read {where}, its build_config: {_said(err)}") from err
     if not isinstance(model, Model):
         raise ValueError(f"Cannot read {where}: expected a model, it describes a {type(model).__name__}.")
     return model
@@ -421,6 +427,78 @@ def _check_counts(config):
     calls = counts.pop("inbound_nodes")
     if (layers := sum(counts.values())) > LAYERS or calls > 2 * LAYERS:
         raise ValueError(f"it has {layers} layers and {calls} calls of layers, expected at most {LAYERS} layers.")
+
+
+_SHAPES = ("input_shape", "batch_shape", "batch_input_shape", "build_input_shape")
+_DTYPES = {"bool", "string", "bfloat16", "float16", "float32", "float64", "complex64", "complex128",
+           *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}  # fmt: skip
+
+
+def _check_values(config):
+    """Looks at the shapes and dtypes in a config before anything is made of it.
+
+    Returns:
+        {name of a layer: [the input shapes that it says it was built with]}.
+
+    Raises:
+        ValueError: A size is no integer from 1 on, or a dtype is none; the message names the layer.
+    """
+    told = {}
+    for one in _numbered(config):
+        inner, build = one.get("config"), one.get("build_config")
+        if not isinstance(inner, dict) or get_registered_object(str(one.get("class_name"))) is not None:
+            continue
+        label = f"{one.get('class_name')} {inner.get('name', one.get('name'))!r}"
+        if build is not None and not isinstance(build, dict):
+            raise ValueError(f"{label}: expected its build_config as an object, got {build!r}.")
+        for part, values in (("", inner), ("build_config, ", build or {})):
+            for key in _SHAPES:
+                if not _is_sizes(values.get(key)) or isinstance(values.get(key), int) or values.get(key) in ([], {}):
+                    raise ValueError(f"{label}: {part}{key} is {values[key]!r}, expected integers from 1 on, or null.")
+        dtype = inner.get("dtype")
+        fixed = one.get("class_name") in ("InputLayer", "__numpy__", "__tensor__")
+        if fixed and dtype is not None and (not isinstance(dtype, str) or dtype not in _DTYPES):
+            raise ValueError(f"{label}: unknown dtype {dtype!r}.{nearest(str(dtype)[:40], _DTYPES)}")
+        if build and isinstance(inner.get("name"), str):
+            told.setdefault(inner["name"], []).append(build.get("input_shape"))
+    return told
+
+
+def _is_sizes(value):
+    """Whether a value is a shape, or lists and objects of shapes."""
+    if isinstance(value, dict):
+        return all(_is_sizes(v) for k, v in value.items() if k != "class_name")
+    if isinstance(value, list):
+        return all(_is_sizes(v) for v in value)
+    return value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0)
+
+
+def _check_told(model, told):
+    """Raises ValueError for a layer that says it was built on a shape for which its weights would have other shapes."""
+    layers = collections.Counter(layer.name for layer in model.own_and_inner())
+    for layer in model.own_and_inner():
+        shapes = told.get(layer.name, ())
+        if layers[layer.name] > 1 or len(shapes) != 1 or not isinstance(shapes[0], list) or layer._cell is None:
+            continue
+        shape, known = shapes[0], layer._cell.shapes[0] if layer._cell.shapes else None
+        if not isinstance(known, tuple) or any(isinstance(s, (list, dict)) for s in shape):
+            continue
+        if hasattr(layer, "graph"):
+            pairs = zip(shape[1:], known[1:], strict=False)
+            fits = len(shape) == len(known) and all(None in pair or pair[0] == pair[1] for pair in pairs)
+        else:
+            try:
+                made = tree.flatten(layer.declare(tuple(shape)))
+            except (ValueError, TypeError):
+                fits = not layer.weights
+            else:
+                now = tree.flatten(layer.declare(known))
+                fits = {p: w.shape for p, w in made.items()} == {p: w.shape for p, w in now.items()}
+        if not fits:
+            raise ValueError(
+                f"{layer.label}: its build_config says that it was built on input of shape {shape}, in the model it "
+                f"gets {known}. Which one is right?"
+            )
 
 
 def _check_sizes(model):

@@ -25,6 +25,7 @@ NAMES = 1 << 16  # names in a list
 CHUNK = 1 << 20  # bytes: a chunk may be as large though its array is smaller
 CHUNKS, SMALL = 1 << 16, 1 << 12  # more chunks than these may not have fewer bytes each than those
 FILTERS = {1: "gzip", 2: "shuffle", 3: "Fletcher-32", 32000: "LZF"}  # what may have been done to a chunk
+LONGEST = 450  # letters of a message, beside the name of the file
 CHECK = "fkeras_crc32"  # the attribute that holds the checksums of an array, or of other attributes
 
 
@@ -117,14 +118,21 @@ def refusing(function):
             raise
         except Exception as err:
             path = where.partition("'")[2].partition("'")[0] or where
-            if isinstance(err, (ValueError, OSError)) and path in str(err):
-                raise
             kind = OSError if isinstance(err, OSError) else ValueError
+            if isinstance(err, (ValueError, OSError)) and path in str(err):
+                if len(str(err)) <= LONGEST + len(path):
+                    raise
+                raise kind(_short(f"{err}", LONGEST + len(path))) from err
             said = f"{err}" if isinstance(err, (ValueError, OSError)) else f"{type(err).__name__}: {err}"
             said = "it is nested too deeply." if isinstance(err, RecursionError) else said
-            raise kind(f"Cannot read {where}: {said}") from err
+            raise kind(_short(f"Cannot read {where}: {said}", LONGEST + len(path))) from err
 
     return read
+
+
+def _short(text, most):
+    """Returns a message without its middle where it is long: what a file holds may be of any length."""
+    return text if len(text) <= most else f"{text[: most - 105]} ... {text[-100:]}"
 
 
 def is_hdf5(filepath):

@@ -95,6 +95,8 @@ def replacing(filepath, overwrite=True):
     except BaseException as err:
         with contextlib.suppress(OSError):
             os.remove(fresh)
+        if isinstance(err, RecursionError):
+            raise
         if isinstance(err, (OSError, RuntimeError)) and repr(filepath) not in str(err):  # h5py's are of both kinds
             number = getattr(err, "errno", None)
             text = f"Cannot write {filepath!r}: {err}. What was there before is as it was."
