@@ -1,9 +1,11 @@
 """The .keras archive: a zip of config.json, metadata.json and model.weights.h5."""
 
+import collections
 import contextlib
 import copy
 import io
 import json
+import os
 import stat
 import time
 import zipfile
@@ -12,6 +14,7 @@ from fkeras.saving import configs, files, paths, weights
 from fkeras.saving import keras_versions as ages
 from fkeras.saving.compiling import compile_config, compile_from
 from fkeras.saving.hdf5 import KERAS_VERSION
+from fkeras.saving.tensorflow.folder import replacing_folder
 
 LIST = 1 << 20  # bytes of the list of members
 TEXT = 1 << 26  # bytes of a member that is text
@@ -19,21 +22,35 @@ ROOM = 1 << 26  # bytes of an HDF5 file beside its numbers
 COPIES = 8  # weights and an optimizer's slots, each in at most 8 bytes a number
 
 
-def write_model(model, filepath, overwrite=True, include_optimizer=True):
-    """Writes a whole model as a .keras archive."""
+def write_model(model, filepath, overwrite=True, include_optimizer=True, zipped=True):
+    """Writes a whole model as a .keras archive, or as a folder of its members."""
+    members = _members(model, include_optimizer)
+    if zipped:
+        with paths.replacing(filepath, overwrite) as fresh, zipfile.ZipFile(fresh, "w") as archive:
+            for name, data in members.items():
+                archive.writestr(name, data)
+        return
+    with replacing_folder(filepath, overwrite, "config.json") as fresh:
+        for name, data in members.items():
+            with open(os.path.join(fresh, name), "wb") as file:
+                file.write(data)
+
+
+def _members(model, include_optimizer):
     import h5py
 
     config = configs.describe_model(model)
     if include_optimizer and model.compiled:
         config["compile_config"] = compile_config(model)
     metadata = {"keras_version": KERAS_VERSION, "date_saved": time.strftime("%Y-%m-%d@%H:%M:%S")}
-    with paths.replacing(filepath, overwrite) as fresh, zipfile.ZipFile(fresh, "w") as archive:
-        archive.writestr("metadata.json", json.dumps(metadata))
-        archive.writestr("config.json", json.dumps(config))
-        held = io.BytesIO()
-        with h5py.File(held, "w") as file:
-            weights.write(model, file)
-        archive.writestr("model.weights.h5", held.getvalue())
+    held = io.BytesIO()
+    with h5py.File(held, "w") as file:
+        weights.write(model, file)
+    return {
+        "metadata.json": json.dumps(configs.checked(metadata)).encode(),
+        "config.json": json.dumps(configs.checked(config)).encode(),
+        "model.weights.h5": held.getvalue(),
+    }
 
 
 class _Sparing(io.FileIO):
@@ -47,6 +64,28 @@ class _Sparing(io.FileIO):
         return super().read(size)
 
 
+class _Folder:
+    """The members of an archive that were written side by side into a folder."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def getinfo(self, name):
+        path = os.path.join(self.path, name)
+        if not os.path.lexists(path):
+            raise KeyError(name)
+        paths.check_regular(path)
+        size = os.path.getsize(path)
+        return _Size(size, size)
+
+    def read(self, name):
+        with open(os.path.join(self.path, name), "rb") as file:
+            return file.read()
+
+
+_Size = collections.namedtuple("_Size", "file_size compress_size")
+
+
 @contextlib.contextmanager
 def opened(filepath, where):
     """Yields the archive, after looking at its list: nothing in it may lie elsewhere, be a link or come twice.
@@ -54,6 +93,9 @@ def opened(filepath, where):
     Raises:
         OSError: It is damaged. ValueError: Such a member; the message names it.
     """
+    if os.path.isdir(filepath):
+        yield _Folder(filepath)
+        return
     with _Sparing(filepath) as file:
         try:
             archive = zipfile.ZipFile(file)
@@ -143,17 +185,20 @@ def inner(archive, model, where):
         raise OSError(f"Cannot read {where}, model.weights.h5: it is damaged ({err}).") from err
 
 
-def is_archive(filepath):
-    """Whether the file is a zip archive."""
-    return zipfile.is_zipfile(filepath)
+def is_archive(path):
+    """Whether the path is a zip archive, or a folder of its members."""
+    if os.path.isdir(path):
+        return os.path.lexists(os.path.join(path, "config.json"))
+    return os.path.isfile(path) and not files.is_hdf5(path) and zipfile.is_zipfile(path)
 
 
 def read_model(filepath, where, custom_objects=None, compile=True):
     """Returns the model of a .keras archive: built, its weights loaded, and compiled if it was saved so."""
     with opened(filepath, where) as archive:
         text = member(archive, "config.json", where)
-        config = configs.parse(text, f"{where}, config.json")
+        config = configs.compared(configs.parse(text, f"{where}, config.json"), f"{where}, config.json")
         about = configs.parse(member(archive, "metadata.json", where), f"{where}, metadata.json")
+        about = configs.compared(about, f"{where}, metadata.json")
         age = ages.Age.read(str(about.get("keras_version") or "3"))
         model = configs.build_model(config, f"{where}, config.json", custom_objects, age)
         settings = config.get("compile_config")
@@ -170,7 +215,7 @@ def read_model(filepath, where, custom_objects=None, compile=True):
     return model
 
 
-def load_weights(model, filepath, where, skip_mismatch=False, by_name=False):
+def load_weights(model, filepath, where, **options):
     """Loads the weights of a .keras archive into a model; all or nothing."""
     with opened(filepath, where) as archive, inner(archive, model, where) as file:
-        weights.load(model, file, f"{where}, model.weights.h5", skip_mismatch, by_name)
+        weights.load(model, file, f"{where}, model.weights.h5", **options)

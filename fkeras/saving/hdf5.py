@@ -155,8 +155,11 @@ def _file_layers(group):
     return found
 
 
-def plan(model, group, where, skip_mismatch=False, by_name=False):
+def plan(model, group, where, skip_mismatch=False, by_name=False, skipped=()):
     """Returns [(variable, array, Stored)]: what loading stores. Everything is compared before anything is stored.
+
+    Args:
+        skipped: Layers that keep their weights, as do those inside of them.
 
     Layers are matched by name where both sides have the same names, else in Keras's order.
 
@@ -174,6 +177,8 @@ def plan(model, group, where, skip_mismatch=False, by_name=False):
             pairs.append((model, TOP, own, top))
     found, age = [], age_of(group)
     for layer, name, variables, names in pairs:
+        if layer in skipped:
+            continue
         inner = files.get_group(group, name)
         try:
             data = [files.get_dataset(inner, n) for n in names]
@@ -186,7 +191,7 @@ def plan(model, group, where, skip_mismatch=False, by_name=False):
             if not skip_mismatch:
                 raise ValueError(message) from None
             warnings.warn(f"{message} Its weights stay as they are.", stacklevel=5)
-    return old_weights.read_all(found, where)
+    return old_weights.read_all([(v, stored) for v, stored in found if v.layer not in skipped], where)
 
 
 def _pair_layers(ours, theirs, where, by_name):

@@ -8,7 +8,7 @@ from fkeras.saving.order import store
 HDF5_ENDINGS = (".h5", ".hdf5", ".hdf", ".he5")
 
 
-def save_model(model, filepath, overwrite=True, include_optimizer=True, save_format=None):
+def save_model(model, filepath, overwrite=True, include_optimizer=True, save_format=None, zipped=None):
     """Saves architecture, weights, compile settings and optimizer state in one file that real Keras opens too.
 
     Args:
@@ -18,6 +18,7 @@ def save_model(model, filepath, overwrite=True, include_optimizer=True, save_for
         overwrite: False refuses to replace an existing file.
         include_optimizer: False leaves out compile settings and optimizer state.
         save_format: "h5" or "keras", for a name without such an ending; "tf" for a SavedModel, a folder.
+        zipped: False writes what a .keras archive holds into a folder, whose name has no ending, as Keras does.
 
     Raises:
         ValueError: The ending is neither, or the model holds a function that no file can name.
@@ -28,10 +29,15 @@ def save_model(model, filepath, overwrite=True, include_optimizer=True, save_for
         >>> same = load_model("model.h5")
     """
     path = filepath if _is_open(filepath) else paths.path_of(filepath, "save_model")
-    form = _form(path, save_format)
+    form = "folder" if zipped is False else _form(path, save_format)
+    if form == "folder" and (_is_open(path) or path.endswith((*HDF5_ENDINGS, ".keras")) or save_format):
+        raise ValueError(
+            f"save_model: zipped=False writes a folder, expected a path without an ending and no save_format, got "
+            f"{_shown(path)}."
+        )
     try:
-        if form == "keras":
-            archive.write_model(model, path, overwrite, include_optimizer)
+        if form in ("keras", "folder"):
+            archive.write_model(model, path, overwrite, include_optimizer, form == "keras")
         elif form == "tf":
             tensorflow.write_saved_model(model, path, overwrite, include_optimizer)
         else:
@@ -81,7 +87,7 @@ def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
 
 @files.refusing
 def _load_model(path, where, custom_objects, compile):
-    if not _is_open(path) and os.path.isfile(path) and not files.is_hdf5(path) and archive.is_archive(path):
+    if not _is_open(path) and archive.is_archive(path):
         return archive.read_model(path, where, custom_objects, compile)
     if not _is_open(path) and tensorflow.is_saved_model(path):
         return tensorflow.read_saved_model(path, custom_objects, compile)
@@ -105,7 +111,7 @@ def save_weights(model, filepath, overwrite=True):
         (weights.write if nested else hdf5.write_weights)(model, file)
 
 
-def load_weights(model, filepath, skip_mismatch=False, by_name=False):
+def load_weights(model, filepath, skip_mismatch=False, by_name=False, objects_to_skip=None):
     """Loads weights from a file of weights, a whole model or a .keras archive, of Keras or of this package.
 
     All or nothing: every shape is compared before any weight is changed.
@@ -116,33 +122,40 @@ def load_weights(model, filepath, skip_mismatch=False, by_name=False):
             h5py file or group.
         skip_mismatch: Warn about layers whose weights do not fit, and leave them as they are.
         by_name: Load into the layers whose names are in the file, and leave the others.
+        objects_to_skip: Layers of the model to leave as they are, whatever the file has for them; the optimizer too.
 
     Raises:
         ValueError: The weights do not fit; the message names the layer and both shapes. OSError: As `load_model`.
     """
     path = filepath if _is_open(filepath) else paths.path_of(filepath, "load_weights")
     model._require_built("load weights")
-    _load_weights(model, path, _shown(path), skip_mismatch, by_name)
+    skipped = set()
+    for layer in objects_to_skip or ():
+        if not hasattr(layer, "own_and_inner"):
+            raise TypeError(f"load_weights: expected layers in objects_to_skip, got {type(layer).__name__}.")
+        skipped |= set(layer.own_and_inner())
+    options = {"skip_mismatch": skip_mismatch, "by_name": by_name, "skipped": skipped}
+    _load_weights(model, path, _shown(path), options)
 
 
 @files.refusing
-def _load_weights(model, path, where, skip_mismatch, by_name):
-    if not _is_open(path) and os.path.isfile(path) and not files.is_hdf5(path) and archive.is_archive(path):
-        archive.load_weights(model, path, where, skip_mismatch, by_name)
+def _load_weights(model, path, where, options):
+    if not _is_open(path) and archive.is_archive(path):
+        archive.load_weights(model, path, where, **options)
         return
     if not _is_open(path) and (tensorflow.is_saved_model(path) or tensorflow.is_checkpoint(path)):
-        if by_name:
+        if options.pop("by_name"):
             raise ValueError(f"Cannot load {where} by_name: only HDF5 files hold weights by the names of layers.")
-        tensorflow.load_weights(model, path, skip_mismatch)
+        tensorflow.load_weights(model, path, **options)
         return
     with files.reading(path) as file:
         group = file
         if not hdf5.is_layout(file) and files.has(file, "model_weights"):
             group = files.get_group(file, "model_weights")
         if hdf5.is_layout(group):
-            store(hdf5.plan(model, group, where, skip_mismatch, by_name))
+            store(hdf5.plan(model, group, where, **options))
         elif weights.is_layout(group):
-            weights.load(model, group, where, skip_mismatch, by_name)
+            weights.load(model, group, where, **options)
         else:
             raise ValueError(f"Cannot read {where}: the HDF5 file does not hold weights in a layout of Keras.")
 

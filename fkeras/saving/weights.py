@@ -132,8 +132,11 @@ def _of_windows(file):
     return {re.sub(r"(^|/)_+", r"\1", path): name for path, name in found.items()}
 
 
-def plan(model, file, where, skip_mismatch=False, by_name=False):
+def plan(model, file, where, skip_mismatch=False, by_name=False, skipped=()):
     """Returns [(variable, array, Stored)]: what loading stores. Everything is compared before anything is stored.
+
+    Args:
+        skipped: Layers that keep their weights, as do those inside of them.
 
     Raises:
         ValueError: A layer is missing in the file, or has other weights there; the message names it and both shapes.
@@ -150,6 +153,9 @@ def plan(model, file, where, skip_mismatch=False, by_name=False):
             path = _join(f"layers/{renamed[head]}", tail)
         if old:
             path = "/".join(OLD if part == "layers" else part for part in path.split("/"))
+        if layer in skipped:
+            used.add(f"{path}/vars".lstrip("/"))
+            continue
         path = windows.get(re.sub(r"(^|/)_+", r"\1", path)) or _present(file, path)
         try:
             found += _fit(file, f"{path}/vars".lstrip("/"), layer, variables)
@@ -251,10 +257,10 @@ def read_optimizer(model, file, where, arrays, age=TODAY):
     return optimizer_state(model, data, None, f"{where}, optimizer", arrays, age)
 
 
-def load(model, file, where, skip_mismatch=False, by_name=False, age=TODAY):
+def load(model, file, where, age=TODAY, **options):
     """Loads all weights, and the optimizer's state where the model is compiled and the file has it; all or nothing."""
-    found = plan(model, file, where, skip_mismatch, by_name)
-    state = read_optimizer(model, file, where, found, age)
+    found = plan(model, file, where, **options)
+    state = read_optimizer(model, file, where, found, age) if not options.get("skipped") else None
     store(found)
     if state is not None:
         model.optimizer.state = state

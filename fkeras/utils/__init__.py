@@ -8,9 +8,9 @@ from fkeras.core.settings import (
     get_registered_object,
     register_keras_serializable,
 )
-from fkeras.core.settings import deserialize as deserialize_keras_object
 from fkeras.core.settings import serialize as serialize_keras_object
 from fkeras.data import PyDataset, Sequence
+from fkeras.saving import deserialize_keras_object
 from fkeras.utils.arrays import normalize, pad_sequences, split_dataset, to_categorical
 from fkeras.utils.plot import model_to_dot, plot_model
 from fkeras.utils.session import clear_session, set_random_seed

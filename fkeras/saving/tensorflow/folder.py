@@ -26,7 +26,7 @@ def replacing_folder(path, overwrite=True, marker="saved_model.pb"):
             raise FileExistsError(f"Cannot write {path!r}: it exists. Pass overwrite=True, or choose another name.")
         if not os.path.isdir(target) or (os.listdir(target) and not os.path.exists(os.path.join(target, marker))):
             raise FileExistsError(
-                f"Cannot write {path!r}: it exists and is not a SavedModel (it holds no {marker}), so that it is not "
+                f"Cannot write {path!r}: it exists and is not a saved model (it holds no {marker}), so that it is not "
                 f"replaced. Choose another name."
             )
     try:

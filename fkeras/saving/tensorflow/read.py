@@ -66,11 +66,11 @@ def read_saved_model(path, custom_objects=None, compile=True):
     return model
 
 
-def load_weights(model, prefix, skip_mismatch=False):
+def load_weights(model, prefix, skip_mismatch=False, skipped=()):
     """Loads the weights of a checkpoint, given by its prefix, or of a SavedModel's folder; all or nothing."""
     if os.path.isdir(prefix):
         prefix = os.path.join(prefix, "variables", "variables")
-    store([(variable, array) for variable, array, _ in Checkpoint(prefix).plan(model, skip_mismatch)])
+    store([(variable, array) for variable, array, _ in Checkpoint(prefix).plan(model, skip_mismatch, skipped)])
 
 
 # ------------------------------------------------------------------------------------------- configs
@@ -239,8 +239,11 @@ class Checkpoint:
                 found[int(count)] = number
         return [found[i] for i in sorted(found)]
 
-    def plan(self, model, skip_mismatch=False):
+    def plan(self, model, skip_mismatch=False, skipped=()):
         """Returns [(variable, array, Stored)]: what loading stores. Everything is compared before anything is stored.
+
+        Args:
+            skipped: Layers that keep their weights, as do those inside of them.
 
         Raises:
             ValueError: Another number of layers or weights, or other shapes; the message names the layer and both.
@@ -263,6 +266,8 @@ class Checkpoint:
             pairs.append((model, [((v.name,), v) for v in own], [(n, e) for n, e in held if e is not None]))
         found = []
         for layer, variables, entries in pairs:
+            if layer in skipped:
+                continue
             try:
                 found += self._fit(layer, variables, entries)
             except ValueError as err:
@@ -270,7 +275,8 @@ class Checkpoint:
                 if not skip_mismatch:
                     raise ValueError(message) from None
                 warnings.warn(f"{message} Its weights stay as they are.", stacklevel=4)
-        return read_all([(v, Stored([entry], [i])) for i, (v, entry) in enumerate(found)], self.where)
+        found = [(v, Stored([entry], [i])) for i, (v, entry) in enumerate(found) if v.layer not in skipped]
+        return read_all(found, self.where)
 
     def _fit(self, layer, variables, entries):
         """Returns [(variable, Entry)] of one layer, matched by name or else by order."""
