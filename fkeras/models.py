@@ -265,7 +265,8 @@ class Model(Trainer, Layer):
         from fkeras.saving.functional import functional_from_config
 
         config = {"layers": config} if isinstance(config, list) else config
-        with_calls = "input_layers" in config or "inbound_nodes" in str(config.get("layers", ""))[:100000]
+        inner = config.get("layers") or []
+        with_calls = "input_layers" in config or any(isinstance(c, dict) and c.get("inbound_nodes") for c in inner)
         if "layers" in config and not with_calls:
             return Sequential.from_config(config, custom_objects)
         if "layers" not in config:

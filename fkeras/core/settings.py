@@ -224,7 +224,13 @@ class Registry:
         entry = (registered and get_registered_object(registered)) or self.lookup(name)
         if not inspect.isclass(entry):
             return entry
-        return entry.from_config(inner or {}) if hasattr(entry, "from_config") else entry(**(inner or {}))
+        number = config.get("shared_object_id") if _shared is not None and self.kind == "layer" else None
+        if number in (_shared or ()):
+            return _shared[number]
+        made = entry.from_config(inner or {}) if hasattr(entry, "from_config") else entry(**(inner or {}))
+        if isinstance(number, int):
+            _shared[number] = made
+        return made
 
     def name_of(self, obj):
         """Returns the name an entry was registered under, or None."""
@@ -245,6 +251,25 @@ def _a(noun):
     return ("an " if noun[0] in "aeiou" else "a ") + noun
 
 
+_shared: dict | None = None  # while a model is read or written: its layers and their numbers
+
+
+@contextlib.contextmanager
+def sharing():
+    """Within the outermost `with`, layers are written with a number, "shared_object_id", and read once a number.
+
+    Yields:
+        True for the outermost.
+    """
+    global _shared
+    before = _shared
+    _shared = {} if before is None else before
+    try:
+        yield before is None
+    finally:
+        _shared = before
+
+
 def serialize(value):
     """Returns `value` in JSON's types, in Keras 3's forms. A config of a config: objects become dicts."""
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -252,12 +277,15 @@ def serialize(value):
     if isinstance(value, Configured):
         cls = type(value)
         family = next((r for r in Registry.all if r.entries.get(cls.__name__) is cls), None)
-        return {
+        config = {
             "module": family.module if family else None,
             "class_name": cls.__name__,
             "config": value.get_config(),
             "registered_name": None if family else get_registered_name(cls),
         }
+        if _shared is not None and hasattr(value, "own_and_inner"):
+            config["shared_object_id"] = _shared.setdefault(id(value), (len(_shared), value))[0]
+        return config
     if isinstance(value, dict):
         return {str(k): serialize(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

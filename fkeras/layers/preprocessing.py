@@ -354,8 +354,9 @@ class Discretization(Layer):
         if self._boundaries is None:
             raise ValueError(f"{self.label} has no boundaries yet: call adapt(data), or give bin_boundaries.")
         bounds = jnp.asarray(self._boundaries, x.dtype)
-        # Compared with all of them: no loop, which would be slower for the few there are and in exports a While.
-        bins = jnp.searchsorted(bounds, x, side="right", method="compare_all").astype(jnp.int32)
+        # Compared with all of them where they are few, else halved: no loop, which would be in exports a While.
+        method = "compare_all" if len(bounds) <= 256 else "scan_unrolled"
+        bins = jnp.searchsorted(bounds, x, side="right", method=method).astype(jnp.int32)
         if self.output_mode == "int":
             return bins, state
         return encode_categories(bins, len(self._boundaries) + 1, self.output_mode, dtype=x.dtype), state

@@ -15,9 +15,9 @@ from fkeras.core.settings import (
     get_registered_object,
     register_keras_serializable,
 )
-from fkeras.core.settings import deserialize as deserialize_keras_object
 from fkeras.core.settings import serialize as serialize_keras_object
 from fkeras.data import PyDataset, Sequence
+from fkeras.saving import deserialize_keras_object
 from fkeras.utils import old_modules
 from fkeras.utils.arrays import (
     normalize,

@@ -176,7 +176,7 @@ def convolve(x, kernel, windows):
         x = x[(slice(None), *(slice(None, None, s) for s in w.strides))]
         y = x.reshape(-1, x.shape[-1]) @ kernel.reshape(kernel.shape[-2:])
         return y.reshape(*x.shape[:-1], -1)
-    if kernel.shape[-2] == max(w.spread) == 1 < w.groups:
+    if kernel.shape[-2] == max(w.spread) == 1 < w.groups and math.prod(kernel.shape[:-2]) <= _MOST_TAPS:
         return _tap_conv(x, kernel, windows)
     return _conv(*varying_alike(x, kernel), windows)
 
@@ -235,11 +235,12 @@ _conv.defvjp(_conv_fwd, _conv_bwd)
 
 _FEW_CHANNELS = 4
 _FEW_PRODUCTS = 64  # of a window's elements and channels: with so few, copying the windows out is the smaller work
+_MOST_TAPS = 512  # of a window: each is an operation to compile
 
 
 def _forward(x, kernel, windows):
     w, (*window, c, f) = windows, kernel.shape
-    if max(w.spread) == 1 and c == 1:
+    if max(w.spread) == 1 and c == 1 and math.prod(window) <= _MOST_TAPS:
         return _tap_conv(x, kernel, w)
     if max(w.spread) == w.groups == 1 and c <= _FEW_CHANNELS and c * math.prod(window) <= _FEW_PRODUCTS:
         slices = list(tap_slices(pad(x, w.pads), window, w.strides, w.dilation))
