@@ -504,18 +504,16 @@ def _gaussian(size, sigma, dtype):
     return weights / jnp.sum(weights)
 
 
-def _filtered(x, kernel, padding="SAME"):
+def _filtered(x, kernel, padding="same"):
     """Slides one [h, w] kernel over every channel of [B, H, W, C]."""
     from fkeras.layers.convolution import depthwise_conv
 
-    return depthwise_conv(
-        x, jnp.broadcast_to(kernel[..., None, None], (*kernel.shape, x.shape[-1], 1)), 1, padding.lower()
-    )
+    return depthwise_conv(x, jnp.broadcast_to(kernel[..., None, None], (*kernel.shape, x.shape[-1], 1)), 1, padding)
 
 
-def _blurred(x, kernel_size, sigma):
+def _blurred(x, kernel_size, sigma, padding="same"):
     across, down = (_gaussian(n, s, x.dtype) for n, s in zip(kernel_size, sigma, strict=True))
-    return _filtered(x, jnp.outer(down, across))
+    return _filtered(_filtered(x, down[:, None], padding), across[None, :], padding)
 
 
 @op(HOME, "GaussianBlur", settings="kernel_size sigma data_format")
@@ -560,12 +558,10 @@ def ssim(image1, image2, max_val=1.0, filter_size=11, filter_sigma=1.5, k1=0.01,
     """
     dtype = jnp.asarray(image1).dtype
     compute = result_type(dtype, float)
-    weights = _gaussian(filter_size, filter_sigma, compute)
-    kernel = jnp.outer(weights, weights)
 
     @_on_batches("ssim")
     def mean(x):
-        return _filtered(x.astype(compute), kernel, "VALID")
+        return _blurred(x, (filter_size,) * 2, (filter_sigma,) * 2, "valid")
 
     a, b = (_images(image, "ssim").astype(compute) for image in (image1, image2))
     mean_a, mean_b, aa, bb, ab = (mean(v, data_format=data_format) for v in (a, b, a * a, b * b, a * b))

@@ -94,8 +94,8 @@ def standard_dtype(dtype):
     """
     if dtype is None:
         return dtypes.floatx()
-    if dtype in (bool, int, float, complex):
-        return {bool: "bool", int: "int32", float: "float32", complex: "complex64"}[dtype]
+    if isinstance(dtype, type) and dtype in _PYTHON:
+        return _PYTHON[dtype]
     name = dtype if isinstance(dtype, str) else getattr(dtype, "name", None) or getattr(dtype, "__name__", None)
     if name == "int":
         return "int32"
@@ -107,6 +107,7 @@ def standard_dtype(dtype):
         raise ValueError(f"Unknown dtype {dtype!r}.{nearest(str(name), _DTYPES)}") from None
 
 
+_PYTHON = {bool: "bool", int: "int32", float: "float32", complex: "complex64"}
 _DTYPES = (
     "bool", "uint8", "uint16", "uint32", "int8", "int16", "int32", "float16", "bfloat16", "float32", "complex64"
 )  # fmt: skip
@@ -127,8 +128,8 @@ def result_type(*types):
     """
     if not types:
         return dtypes.floatx()
-    weak = [t for t in types if t in (int, float, complex)]
-    strong = [standard_dtype(t) for t in types if t not in (int, float, complex)]
+    weak = [t for t in types if isinstance(t, type) and t in (int, float, complex)]
+    strong = [standard_dtype(t) for t in types if not (isinstance(t, type) and t in weak)]
     found = jnp.result_type(*(jnp.dtype(t) for t in strong), *weak)
     if (
         float in weak
@@ -217,20 +218,18 @@ def row(home, spec, function, about, keras, kind=AS_IS, source=None):
     entry = Op(name, None, inspect.Signature(parameters), names, home, keras)
     count = len(parameters) - len(names)
 
+    defaults = {p.name: p.default for p in parameters if p.name in names}
+
     def compute(*args, **kwargs):
-        if kwargs or len(args) > count:
+        given = defaults
+        if kwargs or len(args) != count:
             bound = entry.bind(args, kwargs).arguments
-            given = {k: v for k, v in bound.items() if k in names}
             args = [bound.get(p.name, p.default) for p in parameters[:count]]
-        else:
-            given = {}
-            if len(args) != count:
-                entry.bind(args, kwargs)  # says what is missing
-                args = (*args, *(p.default for p in parameters[len(args) : count]))
+            given = {k: _setting(k, bound.get(k, v)) for k, v in defaults.items()}
         args = [as_array(a) for a in args]
         if kind is FLOAT:
             args = to_float(*args) if count > 1 else [to_float(args[0])]
-        return function(*args, **{k: _setting(k, v) for k, v in given.items()})
+        return function(*args, **given)
 
     entry.function = compute
     module = getattr(function, "__module__", "") or ""
