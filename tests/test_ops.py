@@ -1,5 +1,6 @@
 """`fkeras.ops` against `keras.ops`: values, dtypes, shapes; compiled and drawn into graphs."""
 
+import contextlib
 import inspect
 import pickle
 
@@ -39,10 +40,8 @@ class Arrays:
 def _arrays_of(key):
     """Returns the arrays that a call draws: found out by tracing it."""
     arrays = Arrays()
-    try:
+    with contextlib.suppress(Exception):  # what is wrong shows where the call is compared
         jax.eval_shape(lambda: ALL[key][1](ops, arrays))
-    except Exception:  # what is wrong shows where the call is compared
-        pass
     return arrays.found
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from fkeras.core import dtypes
 from fkeras.core.settings import nearest
-from fkeras.ops.table import as_array, op, result_type, to_float
+from fkeras.ops.table import OPS, as_array, op, result_type, to_float
 
 HOME = "image"
 _ORDERS = {"nearest": 0, "bilinear": 1}
@@ -302,6 +302,13 @@ def extract_patches_3d(volumes, size, strides=None, dilation_rate=1, padding="va
     Source: `tf.extract_volume_patches`.
     """
     return _volumes(volumes, (size,) * 3 if np.ndim(size) == 0 else size, strides, dilation_rate, padding, data_format)
+
+
+# Keras has one operation for both, which goes by the number of sizes.
+OPS["image.extract_patches_3d"].recorded = lambda kept: {
+    **kept,
+    "size": (kept["size"],) * 3 if np.ndim(kept["size"]) == 0 else kept["size"],
+}
 
 
 def _volumes(volumes, size, strides, dilation_rate, padding, data_format):

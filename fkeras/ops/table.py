@@ -39,6 +39,7 @@ class Op:
         self.name, self.function, self.signature, self.settings = name, function, signature, settings
         self.home, self.keras, self.public = home, keras, None
         self.raw = frozenset()  # arguments that are no arrays, or lists of them: they stay as they are
+        self.recorded = lambda settings: settings  # how Keras's operation keeps the settings
 
     def bind(self, args, kwargs):
         """Returns the arguments given, bound. Raises TypeError naming the op."""

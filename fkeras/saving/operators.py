@@ -3,7 +3,7 @@
 import numpy as np
 
 from fkeras import activations
-from fkeras.core.settings import serialize, snake_case
+from fkeras.core.settings import get_registered_name, get_registered_object, serialize, snake_case
 from fkeras.core.symbol import Symbol
 from fkeras.graphs.graph import node_arguments
 from fkeras.layers.contract.operators import Operation
@@ -30,12 +30,7 @@ def describe(layer):
     config = {"name": layer.name}
     for name in op.settings:
         value = settings.get(name, op.signature.parameters[name].default)
-        if callable(value):
-            raise ValueError(
-                f"{layer.label}: cannot write ops.{op.name} into a file: its {name} is a function. Put the call into a "
-                f"layer of your own."
-            )
-        config[name] = serialize(value)
+        config[name] = _function(value, layer) if callable(value) else serialize(value)
     return {
         "module": f"keras.src.ops.{op.home}",
         "class_name": op.keras,
@@ -86,12 +81,22 @@ def _written(value, layer):
         return {k: _written(v, layer) for k, v in value.items()}
     if isinstance(value, slice):
         return {"class_name": "__slice__", "config": {k: getattr(value, k) for k in ("start", "stop", "step")}}
-    if callable(value):
+    return _function(value, layer) if callable(value) else value
+
+
+def _function(function, layer):
+    """Returns how Keras writes a function that is registered under a name.
+
+    Raises:
+        ValueError: It is not registered.
+    """
+    name = get_registered_name(function) if hasattr(function, "__name__") else ""
+    if get_registered_object(name) is not function:
         raise ValueError(
-            f"{layer.label}: cannot write ops.{layer.op.name} into a file: it is called on a function. Put the call "
-            f"into a layer of your own."
+            f"{layer.label}: cannot write ops.{layer.op.name} into a file: it takes a function of no name. Register it "
+            f"(saving.register_keras_serializable), or put the call into a layer of your own."
         )
-    return value
+    return {"module": "builtins", "class_name": "function", "config": name, "registered_name": name}
 
 
 # -------------------------------------------------------------------------------------------- reading
@@ -134,7 +139,7 @@ def from_keras(data):
             "name": own,
             "inbound_nodes": nodes,
         }
-    settings = {k: v for k, v in config.items() if k in op.settings}
+    settings = {k: constant(v) if isinstance(v, dict) else v for k, v in config.items() if k in op.settings}
     if unknown := [
         k for k, v in config.items() if k not in op.settings and k not in ("name", "dtype") and v is not None
     ]:
@@ -144,8 +149,21 @@ def from_keras(data):
 
 
 def constant(value):
-    """Returns what a note in the arguments of a call stands for, or the dict itself where it is none."""
+    """Returns what a note in the arguments of a call stands for, or the dict itself where it is none.
+
+    Raises:
+        ValueError: It is the code of a function, or names one that is not known.
+    """
     kind, config = value.get("class_name"), value.get("config")
+    if kind in ("function", "__lambda__"):
+        found = kind == "function" and get_registered_object(str(value.get("registered_name") or config))
+        if not found:
+            what = f"the function {config!r}, which is not known" if kind == "function" else "the code of a function"
+            raise ValueError(
+                f"A call of an op in the file takes {what}; code in files is never run. Pass it in custom_objects by "
+                f"its name, or rebuild the model."
+            )
+        return found
     if kind == "__slice__":
         return slice(*(config.get(k) for k in ("start", "stop", "step")))
     if kind == "__ellipsis__":

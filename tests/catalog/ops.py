@@ -10,19 +10,19 @@ DTYPES = ("float32", "int32", "bool", "bfloat16", "int8", "float16")
 
 # Ops of one array, of two, and along axes: each in every dtype.
 UNARY = """
-abs absolute angle arccos arccosh arcsin arcsinh arctan arctanh bitwise_invert bitwise_not cbrt ceil conj conjugate copy
-cos cosh deg2rad exp exp2 expm1 fabs floor i0 imag isfinite isinf isnan isneginf isposinf isreal log log10 log1p log2
-logical_not negative rad2deg real reciprocal round sign signbit sin sinc sinh sqrt square tan tanh trunc
-celu elu gelu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu log_sigmoid relu relu6 selu sigmoid silu
-soft_shrink softplus softsign sparse_plus sparse_sigmoid squareplus swish tanh_shrink erf erfc erfinv rsqrt
-nan_to_num zeros_like ones_like empty_like ravel shape size ndim dtype is_tensor convert_to_tensor convert_to_numpy array
+abs absolute angle arccos arccosh arcsin arcsinh arctan arctanh bitwise_invert bitwise_not cbrt ceil conj conjugate
+copy cos cosh deg2rad exp exp2 expm1 fabs floor i0 imag isfinite isinf isnan isneginf isposinf isreal log log10 log1p
+log2 logical_not negative rad2deg real reciprocal round sign signbit sin sinc sinh sqrt square tan tanh trunc celu elu
+gelu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu log_sigmoid relu relu6 selu sigmoid silu
+soft_shrink softplus softsign sparse_plus sparse_sigmoid squareplus swish tanh_shrink erf erfc erfinv rsqrt nan_to_num
+zeros_like ones_like empty_like ravel shape size ndim dtype is_tensor convert_to_tensor convert_to_numpy array
 stop_gradient softmax log_softmax
 """.split()  # fmt: skip
 BINARY = """
-add arctan2 divide divide_no_nan equal floor_divide fmax fmin fmod gcd greater greater_equal heaviside hypot kron lcm less
-less_equal logaddexp logaddexp2 logical_and logical_or logical_xor maximum minimum mod multiply nextafter not_equal power
-subtract true_divide bitwise_and bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift left_shift right_shift
-inner outer vdot dot isclose allclose append
+add arctan2 divide divide_no_nan equal floor_divide fmax fmin fmod gcd greater greater_equal heaviside hypot kron lcm
+less less_equal logaddexp logaddexp2 logical_and logical_or logical_xor maximum minimum mod multiply nextafter
+not_equal power subtract true_divide bitwise_and bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift
+left_shift right_shift inner outer vdot dot isclose allclose append
 """.split()  # fmt: skip
 REDUCTIONS = """
 all any amax amin argmax argmin max min mean median nanargmax nanargmin nanmax nanmean nanmedian nanmin nanprod nanstd
@@ -101,7 +101,8 @@ SPECIAL = {
         np.array([[1, 2], [0, 0]]), x(2, 5, 4), np.array([2, 2]), np.array([5, 5]), mask_index=3
     ),
     "cumprod": lambda o, x: [o.cumprod(x(3, 4), axis=1), o.cumprod(x(4, dtype="int8"))],
-    "cumsum": lambda o, x: [o.cumsum(x(3, 4)), o.cumsum(x(3, 4), axis=0, dtype="float16"), o.cumsum(x(4, dtype="bool"))],
+    "cumsum": lambda o, x: [o.cumsum(x(3, 4)), o.cumsum(x(3, 4), axis=0, dtype="float16"),
+               o.cumsum(x(4, dtype="bool"))],
     "custom_gradient": lambda o, x: o.custom_gradient(lambda v: (v * 2, lambda g: g * 3))(x(3)),
     "depth_to_space": lambda o, x: [
         o.depth_to_space(x(2, 3, 2, 8), 2), o.depth_to_space(x(2, 8, 3, 2), 2, data_format="channels_first")
@@ -156,7 +157,8 @@ SPECIAL = {
     "isin": lambda o, x: o.isin(x(3, 4, dtype="int32"), np.array([1, 2])),
     "istft": lambda o, x: o.istft(o.stft(x(2, 64), 16, 4, 16), 16, 4, 16),
     "istft uncentered": lambda o, x: o.istft(
-        o.stft(x(2, 64), 12, 4, 16, window="hamming", center=False), 12, 4, 16, window="hamming", center=False, length=40
+        o.stft(x(2, 64), 12, 4, 16, window="hamming", center=False), 12, 4, 16, window="hamming", center=False,
+        length=40,
     )[..., 8:36],
     "jvp": lambda o, x: o.jvp(lambda v: v * v, (x(3),), (x(3),)),
     "kaiser": lambda o, x: o.kaiser(5, 8.0),
@@ -315,7 +317,9 @@ SPECIAL = {
         o.image.map_coordinates(x(5, 6), x(2, 7, low=-1, high=6), 1),
         o.image.map_coordinates(x(5, 6), x(2, 7, low=-1, high=6), 0, "wrap"),
     ],
-    "image.pad_images": lambda o, x: o.image.pad_images(x(4, 5, 3), 1, bottom_padding=2, left_padding=1, target_width=9),
+    "image.pad_images": lambda o, x: o.image.pad_images(
+        x(4, 5, 3), 1, bottom_padding=2, left_padding=1, target_width=9
+    ),
     "image.perspective_transform": lambda o, x: o.image.perspective_transform(
         x(2, 6, 7, 3), np.array([[[0, 0], [0, 5], [6, 0], [6, 5]]] * 2, "float32"),
         np.array([[[1, 0], [0, 4], [5, 1], [6, 5]]] * 2, "float32"),
@@ -335,7 +339,8 @@ SPECIAL = {
     ),
     "image.sobel_edges": lambda o, x: o.image.sobel_edges(x(2, 5, 6, 3)),
     "image.ssim": lambda o, x: [
-        o.image.ssim(x(2, 9, 8, 2), x(2, 9, 8, 2), filter_size=7), o.image.ssim(x(12, 13, 1), x(12, 13, 1), filter_size=5)
+        o.image.ssim(x(2, 9, 8, 2), x(2, 9, 8, 2), filter_size=7),
+        o.image.ssim(x(12, 13, 1), x(12, 13, 1), filter_size=5),
     ],
 }  # fmt: skip
 

@@ -13,7 +13,7 @@ import numpy as np
 from fkeras.core.settings import choice, nearest, setting
 from fkeras.core.symbol import Static, Symbol
 from fkeras.layers.contract.base import Context, Layer, layers
-from fkeras.layers.contract.shapes import PROBES, Spec, is_spec
+from fkeras.layers.contract.shapes import Spec, is_spec
 from fkeras.ops import table
 
 _METHODS = {
@@ -22,6 +22,7 @@ _METHODS = {
     "and": "logical_and", "or": "logical_or", "xor": "logical_xor", "neg": "negative", "abs": "absolute",
     "round": "round", "invert": "logical_not", "eq": "equal", "ne": "not_equal",
 }  # fmt: skip
+PROBES = (2520, 5040)  # sizes that stand for unknown ones while shapes are traced: many parts divide them
 _UNARY = ("neg", "abs", "round", "invert")
 _REFLECTED = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor")
 
@@ -180,7 +181,7 @@ def record(op, given):
             is_list = isinstance(value, (list, tuple)) and name not in op.raw and not table.has_symbol(value)
             args.append(np.asarray(value) if is_list else value)
     function = f"image.{op.name}" if op.home == "image" else op.name
-    layer = Operation(function, settings, name=Operation.default_name(op.keras or op.name))
+    layer = Operation(function, op.recorded(settings), name=Operation.default_name(op.keras or op.name))
     return layer(*args, **kwargs)
 
 
