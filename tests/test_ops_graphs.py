@@ -135,7 +135,7 @@ def _drawn_with_unknown_batch(namespace, tensor, key, arrays):
 def test_unknown_sizes_are_followed_at_least_as_far_as_in_keras(start, keras):
     for key in ONCE[start::2]:
         arrays = _arrays_of(key)
-        if ALL[key][0] in NO_GRAPH or not arrays or arrays[0].ndim < 2:
+        if ALL[key][0] in NO_GRAPH or not arrays or arrays[0].ndim < 2 or arrays[0].shape[0] == 1:
             continue
         try:
             theirs = _drawn_with_unknown_batch(keras.ops, keras.KerasTensor, key, arrays)
@@ -152,14 +152,16 @@ def test_unknown_sizes_are_followed_at_least_as_far_as_in_keras(start, keras):
 
 
 # The size follows that of the array, whatever `output_shape` says of an axis that is not scaled.
-LESS_THAN_KERAS = ("image.scale_and_translate",)
+# Correlations of n rows are n times n; Keras names the shape of its argument.
+LESS_THAN_KERAS = ("image.scale_and_translate", "corrcoef")
 
 
 # ---------------------------------------------------------------------------------------------------- files
 
 # Calls whose arguments take every form that files know.
 IN_FILES = [
-    "select", "get_item", "take", "slice", "meshgrid", "batch_normalization plain", "image.resize", "trapezoid", "einsum",
+    "select", "get_item", "take", "slice", "meshgrid", "batch_normalization plain", "image.resize", "trapezoid",
+    "einsum",
     "pad", "split", "where", "rearrange", "top_k", "cast", "clip", "concatenate", "one_hot", "scatter_update",
     "segment_sum", "moments", "fft", "dot_product_attention masked", "layer_normalization", "conv same", "max_pool",
     "image.crop_images", "image.extract_patches_3d", "tensordot", "transpose", "linspace", "unstack", "average",
@@ -188,7 +190,7 @@ def _whole(package):
 
 
 def _leaves(model, arrays):
-    return [np.asarray(v) for v in jax.tree.leaves(model(arrays))]
+    return [np.asarray(v) for v in jax.tree.leaves(jax.jit(lambda a: model(a))(arrays))]
 
 
 @pytest.mark.parametrize("ending", ["keras", "h5", "json"])

@@ -172,7 +172,7 @@ def unstack(x, num=None, axis=0):
     x = jnp.asarray(x)
     if num is not None and num != x.shape[axis]:
         raise ValueError(f"ops.unstack: axis {axis} of shape {x.shape} has {x.shape[axis]} slices, not num={num}.")
-    return [jax.lax.index_in_dim(x, i, axis, keepdims=False) for i in range(x.shape[axis])]
+    return list(jnp.unstack(x, axis=axis))
 
 
 @op(HOME, "StopGradient")

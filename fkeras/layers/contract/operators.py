@@ -4,6 +4,7 @@ One layer, `Operation`, stands for a call of any op. What the op is called on, s
 by the node of the graph, its settings by the layer, as in Keras's files.
 """
 
+import contextlib
 import inspect
 import operator
 
@@ -117,13 +118,28 @@ class Operation(Layer):
         x = x if packed else self.pack(x, *args, **kwargs)
         specs = [s for s in jax.tree.leaves(x, is_leaf=is_spec) if is_spec(s)]
         probes = PROBES if any(d is None for s in specs for d in s.shape) else PROBES[:1]
-        found = [self._traced(x, probe) for probe in probes]
+        try:
+            found = [self._traced(x, probe) for probe in probes]
+        except (TypeError, ValueError):
+            if (only := self._fixed_by_constants(x)) is None:
+                raise
+            found = [only]
         if len({jax.tree.structure(f) for f in found}) > 1:
             raise ValueError(
                 f"{self.label}: how many results ops.{self.function} has depends on a size that is not known, of "
                 f"{[s.shape for s in specs]}. Give the Input that size."
             )
         return jax.tree.map(_joined, *found)
+
+    def _fixed_by_constants(self, x):
+        """Returns the specs if the unknown sizes have to be that of a constant, or None."""
+        held = jax.tree.leaves((x, self.settings), is_leaf=lambda v: isinstance(v, Static))
+        held = [v.value if isinstance(v, Static) else v for v in held]
+        sizes = {n for v in held for n in (np.shape(v) if hasattr(v, "shape") else (v,)) if isinstance(n, int)}
+        for size in sorted(n for n in sizes if n > 1):
+            with contextlib.suppress(TypeError, ValueError):
+                return jax.tree.map(_joined, self._traced(x, size))
+        return None
 
     def _traced(self, x, probe):
         def concrete(spec):
