@@ -162,7 +162,7 @@ LESS_THAN_KERAS = ("image.scale_and_translate", "corrcoef")
 IN_FILES = [
     "select", "get_item", "take", "slice", "meshgrid", "batch_normalization plain", "image.resize", "trapezoid",
     "einsum",
-    "pad", "split", "where", "rearrange", "top_k", "cast", "clip", "concatenate", "one_hot", "scatter_update",
+    "pad", "split", "where", "top_k", "cast", "clip", "concatenate", "one_hot", "scatter_update",
     "segment_sum", "moments", "fft", "dot_product_attention masked", "layer_normalization", "conv same", "max_pool",
     "image.crop_images", "image.extract_patches_3d", "tensordot", "transpose", "linspace", "unstack", "average",
 ]  # fmt: skip

@@ -132,11 +132,11 @@ class Operation(Layer):
         return jax.tree.map(_joined, *found)
 
     def _fixed_by_constants(self, x):
-        """Returns the specs if the unknown sizes have to be that of a constant, or None."""
+        """Returns the specs if only one size is possible for the unknown ones: that of a constant, or a small one."""
         held = jax.tree.leaves((x, self.settings), is_leaf=lambda v: isinstance(v, Static))
         held = [v.value if isinstance(v, Static) else v for v in held]
         sizes = {n for v in held for n in (np.shape(v) if hasattr(v, "shape") else (v,)) if isinstance(n, int)}
-        for size in sorted(n for n in sizes if n > 1):
+        for size in (*sorted(n for n in sizes if n > 1), *range(1, 17)):
             with contextlib.suppress(TypeError, ValueError):
                 return jax.tree.map(_joined, self._traced(x, size))
         return None
