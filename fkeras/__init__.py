@@ -15,6 +15,7 @@ from fkeras import (
     metrics,
     mixed_precision,
     models,
+    ops,
     optim,
     optimizers,
     preprocessing,
@@ -25,8 +26,9 @@ from fkeras import (
     visualization,
 )
 from fkeras.core.dtypes import DTypePolicy
+from fkeras.core.symbol import Symbol as KerasTensor
 from fkeras.initializers import Initializer
-from fkeras.layers import Layer
+from fkeras.layers import Layer, Operation
 from fkeras.losses import Loss
 from fkeras.metrics import Metric
 from fkeras.models import Input, Model, Sequential
@@ -41,10 +43,12 @@ __all__ = [
     "DTypePolicy",
     "Initializer",
     "Input",
+    "KerasTensor",
     "Layer",
     "Loss",
     "Metric",
     "Model",
+    "Operation",
     "Optimizer",
     "Regularizer",
     "Sequential",
@@ -62,6 +66,7 @@ __all__ = [
     "metrics",
     "mixed_precision",
     "models",
+    "ops",
     "optim",
     "optimizers",
     "preprocessing",

@@ -16,7 +16,7 @@ ROOT = pathlib.Path(__file__).parent.parent / "fkeras"
 FLOORS = [
     {"core", "compiled"},
     {"activations", "initializers", "regularizers", "constraints"},
-    {"layers", "optim", "losses", "metrics"},
+    {"layers", "ops", "optim", "losses", "metrics"},
     {"graphs"},
     {"training", "data", "callbacks", "distribute"},
     {"models", "saving", "utils", "datasets", "preprocessing", "visualization"},

@@ -24,8 +24,9 @@ class Symbol:
 
     __slots__ = ("dtype", "index", "name", "node", "shape")
 
-    def __init__(self, shape, dtype, node, index, name=None):
-        self.shape, self.dtype, self.node, self.index, self.name = tuple(shape), dtype, node, index, name
+    def __init__(self, shape, dtype="float32", node=None, index=0, name=None):
+        self.shape, self.node, self.index, self.name = tuple(shape), node, index, name
+        self.dtype = jax.numpy.dtype(dtype)
 
     @property
     def ndim(self):

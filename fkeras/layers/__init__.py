@@ -7,7 +7,7 @@ from fkeras.layers.cells import GRUCell, LSTMCell, SimpleRNNCell
 from fkeras.layers.contract.base import Context, Layer, Variable, Weight
 from fkeras.layers.contract.base import layers as registry
 from fkeras.layers.contract.input_spec import InputSpec
-from fkeras.layers.contract.operators import GetItem, Operator
+from fkeras.layers.contract.operators import GetItem, Operation, Operator
 from fkeras.layers.conv_recurrent import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D, ConvLSTMCell
 from fkeras.layers.convolution import (
     Conv1D,
@@ -165,6 +165,7 @@ __all__ = [
     "MultiHeadAttention",
     "Multiply",
     "Normalization",
+    "Operation",
     "Operator",
     "PReLU",
     "Permute",

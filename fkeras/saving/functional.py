@@ -50,9 +50,7 @@ def functional_config(model):
         inbound = []
         for node in calls.get(layer, []):
             if not isinstance(layer, InputLayer):
-                args, kwargs = node_arguments(node)
-                if operators.is_operator(layer):
-                    args = operators.arguments(layer, *args)
+                args, kwargs = operators.arguments(node) if operators.is_operator(layer) else node_arguments(node)
                 args, kwargs = _map(tensor, (args, kwargs))
                 inbound.append({"args": args, "kwargs": kwargs})
         about = operators.describe(layer) if operators.is_operator(layer) else describe(layer)
@@ -184,9 +182,8 @@ class _Reader:
             return value
         if value.get("class_name") == "__keras_tensor__":
             return self.symbol(*value["config"]["keras_history"])
-        if value.get("class_name") in ("__numpy__", "__tensor__"):
-            return np.asarray(value["config"]["value"], value["config"]["dtype"])
-        return {k: self.value(v) for k, v in value.items()}
+        found = operators.constant(value)
+        return {k: self.value(v) for k, v in value.items()} if found is value else found
 
     def old_value(self, value):
         return self.symbol(*value[:3]) if self.is_history(value) else value

@@ -327,8 +327,8 @@ class Layer(Configured, kw_only=True):
     # ------------------------------------------------------------------------------------- the face
 
     @classmethod
-    def default_name(cls):
-        base = snake_case(cls.__name__)
+    def default_name(cls, kind=None):
+        base = snake_case(kind or cls.__name__)
         n = Layer._counts.get(base, 0)
         Layer._counts[base] = n + 1
         return f"{base}_{n}" if n else base
