@@ -12,7 +12,11 @@ import jax.numpy as jnp
 
 from fkeras import constraints, initializers, regularizers
 from fkeras.core.settings import optional, positive_int, setting
+from fkeras.core.symbol import is_symbolic
+from fkeras.layers.contract import custom
 from fkeras.layers.contract.base import Layer, Spec, Weight, layers
+from fkeras.layers.contract.shapes import shapes_of
+from fkeras.layers.contract.variables import Variable
 from fkeras.layers.kernels.convolution import chosen, gradient_once
 
 # -------------------------------------------------------------------------------------- pure functions
@@ -587,8 +591,9 @@ class SpectralNormalization(Layer):
         layer: A layer with a `kernel` or `embeddings`.
         power_iterations: Steps of power iteration a call.
 
-    While training the estimate `vector_u` moves on. The kernel itself is left as it is, and divided in inference too,
-    as in the paper; Keras stores the divided kernel where its backend lets it and uses the stored one in inference.
+    While training the kernel is divided and the estimate `vector_u` moves on; in inference the kernel is used as it is
+    stored, as in Keras 3. Called on arrays with training=True the layer stores the divided kernel. In `fit` the
+    optimizer's next kernel is what is stored, as in Keras on JAX, and differs from it by its norm.
 
     Example:
         >>> from fkeras.layers.core import Dense
@@ -618,16 +623,36 @@ class SpectralNormalization(Layer):
     def weights(self):
         """The normalized weight, `vector_u`, the others: Keras's order."""
         found = super().weights
-        return sorted(found, key=lambda v: not (v.layer is self.layer and v.name in ("kernel", "embeddings")))
+        return sorted(found, key=lambda v: v not in self.held_weights)
+
+    @property
+    def held_weights(self):
+        """The normalized weight, which Keras's files hold here as well as in the layer inside."""
+        names = [n for n in ("kernel", "embeddings") if n in self.layer._cell.declared] if self.built else []
+        return [Variable(self.layer, name) for name in names[:1]]
+
+    def __call__(self, *args, training=None, **kwargs):
+        if not training or not args or custom.running() is not None or is_symbolic(args):
+            return super().__call__(*args, training=training, **kwargs)
+        self._ensure(shapes_of(jax.tree.map(jnp.asarray, args[0])))
+        (weight,) = self.held_weights
+        divided, _ = self._divided(weight.value, self.vector_u.value)
+        y = super().__call__(*args, training=training, **kwargs)
+        if not isinstance(divided, jax.core.Tracer):
+            weight.assign(divided)
+        return y
 
     def forward(self, params, state, x, ctx):
         inner = dict(params["layer"])
-        name = "kernel" if "kernel" in inner else "embeddings"
-        kernel = inner[name].astype(jnp.float32)
-        sigma, u = spectral_norm(kernel, state["vector_u"], self.power_iterations)
-        some = jnp.any(kernel != 0)
-        inner[name] = (kernel / jnp.where(some, sigma, 1)).astype(inner[name].dtype)
-        y, inside, _ = self.layer.apply_masked(inner, state.get("layer", {}), x, ctx.at(self.layer.name))
         if ctx.training:
-            state = state | {"vector_u": jnp.where(some, u, state["vector_u"])}
+            name = "kernel" if "kernel" in inner else "embeddings"
+            inner[name], u = self._divided(inner[name], state["vector_u"])
+            state = state | {"vector_u": u}
+        y, inside, _ = self.layer.apply_masked(inner, state.get("layer", {}), x, ctx.at(self.layer.name))
         return y, state | ({"layer": inside} if "layer" in state else {})
+
+    def _divided(self, kernel, u):
+        """Returns (kernel / sigma, new u); of a kernel of zeros both as they are."""
+        wide, some = kernel.astype(jnp.float32), jnp.any(kernel != 0)
+        sigma, new = spectral_norm(wide, u, self.power_iterations)
+        return (wide / jnp.where(some, sigma, 1)).astype(kernel.dtype), jnp.where(some, new, u)

@@ -37,7 +37,7 @@ def places(model):
         if id(layer) in seen:
             return
         seen.add(id(layer))
-        found.append((path, layer, own_weights(layer)))
+        found.append((path, layer, [*getattr(layer, "held_weights", ()), *own_weights(layer)]))
         for inner, child in _inner_paths(layer):
             walk(child, _join(path, inner))
 
@@ -175,6 +175,8 @@ def _fit(file, path, layer, variables):
     for part in path.split("/"):
         exists = exists[part] if files.has(exists, part) else None
     group = files.get_group(file, path) if exists is not None else {}
+    if len(group) == len(own := own_weights(layer)):  # without those that Keras lets it hold, as fkeras 0.1 wrote
+        variables = own
     if len(group) != len(variables):
         raise ValueError(f"{layer.label} has {len(variables)} weights, the file has {len(group)}.")
     try:
