@@ -28,12 +28,15 @@ class Derived:
 
     def forward(self, x, product, states):
         """Returns (states, tree of arrays to keep for `backward`)."""
+        if jax.config.jax_disable_jit:  # each step's derivative would be another function, which no scan can stack
+            return self.behind(x, product, states), (x, product, states)
         states, pull = jax.vjp(self.behind, x, product, states)
         return states, pull
 
     def backward(self, saved, before, after, g):
         """Returns the gradients (of x_t, of the product, of the states before) from that of the states after."""
-        return saved(g)
+        pull = jax.vjp(self.behind, *saved)[1] if isinstance(saved, tuple) else saved
+        return pull(g)
 
 
 def scan_product(step, x, states, kernel, bias=None, mask=None, *, all_outputs=True, unroll=False):
