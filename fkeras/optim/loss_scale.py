@@ -80,7 +80,7 @@ class LossScaleOptimizer(Optimizer):
 
     def update(self, grads, opt_state, params):
         inner, scale = opt_state["inner"], opt_state["dynamic_scale"]
-        finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(g)) for g in jax.tree.leaves(grads)]))
+        finite = jnp.all(jnp.stack([jnp.bool_(True), *(jnp.all(jnp.isfinite(g)) for g in jax.tree.leaves(grads))]))
         # In float32: a scale above 65504 is infinite in float16.
         grads = jax.tree.map(lambda g: g.astype(jnp.promote_types(g.dtype, jnp.float32)) / scale, grads)
         params, inner = jax.lax.cond(
