@@ -179,7 +179,7 @@ def test_keras_style_layers_are_pure(transform, key):
 def test_keras_style_layers_train_save_config_and_share_weights():
     model = fkeras.Sequential([fkeras.Input((4,)), Block(3, name="block"), Dense(1)])
     assert [v.path for v in model.layers[0].weights][:2] == [
-        f"{model.layers[0].first.name}/{n}" for n in ("kernel", "calls")
+        f"{model.name}/block/{model.layers[0].first.name}/{n}" for n in ("kernel", "calls")
     ]
     model.compile(fkeras.optimizers.Adam(0.05), "mse")
     history = model.fit(X, X[:, :1], epochs=10, verbose=0, batch_size=2).history["loss"]

@@ -594,6 +594,7 @@ class GroupQueryAttention(_HeadAttention):
     bias_constraint: Any = setting(optional(constraints), None)
     use_gate: bool = False
     seed: Any = setting(seed_or_none, None)
+    named_after = "GroupedQueryAttention"
 
     def check(self):
         super().check()

@@ -42,6 +42,7 @@ class Operator(Layer):
     constant: object = None
     swapped: bool = False
     takes_ints = True
+    is_operation = True
 
     def forward(self, params, state, x, ctx):
         apply = _OWN.get(self.operator) or getattr(operator, self.operator)
@@ -69,6 +70,7 @@ class GetItem(Layer):
 
     index: list
     takes_ints = True
+    is_operation = True
 
     def forward(self, params, state, x, ctx):
         return x[tuple(_entry(i) for i in self.index)], state

@@ -86,7 +86,7 @@ class Variable:
 
     @property
     def path(self):
-        return f"{self.layer.name}/{self._name}"
+        return f"{self.layer.path}/{self._name}"
 
     @property
     def declared(self):
