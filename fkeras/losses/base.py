@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from fkeras.core import dtypes
 from fkeras.core.settings import Configured, Registry, choice, setting
+from fkeras.core.tracing import untraceable
 from fkeras.losses import targets
 from fkeras.losses.arrays import same_rank
 
@@ -84,8 +85,20 @@ class Loss(Configured):
         raise NotImplementedError(f"{type(self).__name__} must define `call(self, y_true, y_pred)`.")
 
     def values(self, y_true, y_pred):
-        """Returns one value per example: `call` on arrays cast to this loss's dtype."""
-        return self.call(*self.prepare(y_true, y_pred))
+        """Returns one value per example: `call` on arrays cast to this loss's dtype.
+
+        Raises:
+            TypeError: `call` returned None, or branched on values in Python while it was compiled.
+        """
+        try:
+            values = self.call(*self.prepare(y_true, y_pred))
+        except Exception as err:
+            if said := untraceable(err):
+                raise TypeError(f"Loss {self.name!r}: {said}") from err
+            raise
+        if values is None:
+            raise TypeError(f"Loss {self.name!r}: it returned None; expected one value per example. Does it `return`?")
+        return values
 
     def masked_values(self, y_true, y_pred, rows=None):
         """Returns (values, keep): `keep` is bool, broadcasts to `values`, and is None when all of them count.
@@ -184,6 +197,8 @@ class Loss(Configured):
         if self.reduction == "sum":
             return total, None
         if self.reduction == "mean_with_sample_weight" and weight is not None:
+            if jnp.ndim(sample_weight) == 1:  # of a row, for all its values; Keras counts [B, 1] once, and takes no [B]
+                weight = jnp.broadcast_to(weight, weighted.shape)
             return total, jnp.sum(weight if keep is None else jnp.where(keep, weight, 0.0))
         if keep is None:
             return total, jnp.full((), weighted.size, weighted.dtype)

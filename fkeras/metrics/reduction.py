@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from fkeras.core.settings import deserialize, serialize
+from fkeras.core.tracing import untraceable
 from fkeras.losses.base import STANDARD, ratio
 from fkeras.metrics.base import Metric, functions, leading, registry, weigh, zero_rows
 
@@ -189,7 +190,15 @@ class MeanMetricWrapper(FunctionMean):
         return self.kwargs
 
     def values(self, y_true, y_pred):
-        return self.fn(jnp.asarray(y_true), jnp.asarray(y_pred), **self.kwargs)
+        try:
+            values = self.fn(jnp.asarray(y_true), jnp.asarray(y_pred), **self.kwargs)
+        except Exception as err:
+            if said := untraceable(err):
+                raise TypeError(f"Metric {self.name!r}: {said}") from err
+            raise
+        if values is None:
+            raise TypeError(f"Metric {self.name!r}: its function returned None. Does it `return` its values?")
+        return values
 
     def per_row(self, y_true, y_pred):
         loss = next((cls for function, cls in STANDARD.items() if function is self.fn), None)

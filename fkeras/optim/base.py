@@ -90,7 +90,8 @@ class Optimizer(Configured):
 
         {"iterations": int32 [], "learning_rate": float32 [], "slots": {layer: {weight: {slot: array}}}}
 
-    and, when used, "ema" and "accumulated" (trees like the parameters) and "shared" (scalars for all arrays). The
+    and, when used, "ema" and "accumulated" (trees like the parameters), "shared" (scalars for all arrays) and "idle"
+    (int32 [], the updates that had nothing to train). The
     order within an update is Keras 3's: unscale, accumulate, clip, decay weights, rule, average. Half precision
     parameters keep their dtype; the update is computed, and slots are kept, in float32 (Keras keeps the parameter's
     dtype, in which Adam's second moment of small gradients is zero).
@@ -190,7 +191,7 @@ class Optimizer(Configured):
             state["shared"] = {k: jnp.asarray(v, jnp.float32) for k, v in shared.items()}
         for name in self._copies():
             state[name] = graft({}, {path: jnp.zeros(p.shape, wide(p)) for path, p in leaves.items()})
-        return state
+        return state if leaves else {**state, "idle": jnp.zeros((), jnp.int32)}
 
     def extend(self, opt_state, params):
         """Returns the state with fresh slots for the paths of `params` it lacks; slots of frozen arrays are kept."""
@@ -205,7 +206,7 @@ class Optimizer(Configured):
             # The average of an array that was not yet averaged starts at the array: a zero would be averaged in.
             start = (lambda p: jnp.array(p, wide(p))) if name == "ema" else (lambda p: jnp.zeros(p.shape, wide(p)))
             out[name] = graft(out[name], {path: start(p) for path, p in missing.items()})
-        return out
+        return out if leaves else {"idle": jnp.zeros((), jnp.int32), **out}
 
     def update(self, grads, opt_state, params):
         """One step: returns (new params, new state). Pure; give it to `jax.jit`.
@@ -225,6 +226,8 @@ class Optimizer(Configured):
                 f"{type(self).__name__} {self.name!r}: the state has no slots for {_show(lost)}. "
                 f"Was it made for other parameters? `extend(opt_state, params)` adds what is missing."
             )
+        if not leaves:  # nothing is trained: that is no iteration, but noise and the order of data go on
+            return params, {**opt_state, "idle": opt_state.get("idle", 0) + 1}
         state, count = dict(opt_state), opt_state["iterations"]
         lr = self.rate_at(opt_state)
         grads = {path: g.astype(wide(leaves[path])) for path, g in grads.items()}
@@ -272,8 +275,8 @@ class Optimizer(Configured):
         return jnp.asarray(self._schedule(opt_state["iterations"]), jnp.float32)
 
     def clock(self, opt_state):
-        """Returns how often `update` changed this state, an int32 scalar: what noise and data order are drawn by."""
-        return opt_state["iterations"]
+        """Returns how often `update` was called on this state, an int32 scalar: what noise and data order depend on."""
+        return opt_state["iterations"] + opt_state.get("idle", 0)
 
     # -------------------------------------------------------------------------------- parts of update
 
@@ -284,10 +287,11 @@ class Optimizer(Configured):
         leaves, slots = dict(leaves), dict(slots)
         for path, g in grads.items():
             p, old = leaves[path], slots[path]
-            x = p.astype(g.dtype)
+            x, rate, n = p.astype(g.dtype), lr.astype(g.dtype), step.astype(g.dtype)
             if decay := self.decay_at(path, p):
-                x = x - x * (decay * lr)
-            x, new = self.rule(g, x, {**old, **shared}, lr, step)
+                x = x - x * (decay * rate)
+            common = {name: s.astype(g.dtype) for name, s in shared.items()}
+            x, new = self.rule(g, x, {**old, **common}, rate, n)
             leaves[path] = x.astype(p.dtype)
             slots[path] = {k: jnp.asarray(new.get(k, v)).astype(v.dtype) for k, v in old.items()}
         return leaves, slots, shared

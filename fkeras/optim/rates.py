@@ -10,13 +10,16 @@ from fkeras.optim.schedules import LearningRateSchedule, number, schedules
 
 
 def rate(value):
-    """Converter: a float, a schedule (object, config or name), or a callable of the step or of nothing."""
+    """Converter: a float >= 0, a schedule (object, config or name), or a callable of the step or of nothing."""
     if isinstance(value, (str, dict)):
         return schedules.get(value)
     if callable(value):
         return value
     try:
-        return number(value)
+        value = number(value)
+        if value < 0:
+            raise ValueError(f"expected a learning rate >= 0, got {value!r}. To climb, change the sign of the loss.")
+        return value
     except TypeError:
         raise TypeError(
             f"expected a number, a LearningRateSchedule or a callable of the step, got {value!r}."

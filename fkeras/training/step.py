@@ -5,6 +5,7 @@ A batch is a dict {"x", "y", "w", "rows"}: inputs (a tree like the model's), tar
 entry per output), and the bool mask [B] of the rows that are real, or None for all.
 """
 
+import functools
 import inspect
 from typing import Any, NamedTuple
 
@@ -40,7 +41,7 @@ class LossMean:
         return {"total": jnp.float32(0), "rows": jnp.float32(0)}
 
     def add(self, state, loss, rows):
-        return {"total": state["total"] + loss * rows, "rows": state["rows"] + rows}
+        return {"total": state["total"] + jnp.asarray(loss, jnp.float32) * rows, "rows": state["rows"] + rows}
 
     def result(self, state):
         return state["total"] / jnp.maximum(state["rows"], 1.0)
@@ -111,15 +112,17 @@ class Program:
                 parts.append(losses.ratio(total, count) / self.devices)
             else:
                 parts.append(mean(*goal.loss.total(*of)))
-        total = sum((p * g.weight for p, g in zip(parts, self.outputs, strict=True) if p is not None), jnp.float32(0))
+        total = _added(p * g.weight for p, g in zip(parts, self.outputs, strict=True) if p is not None)
         logs = [one for one in inner if isinstance(one, custom.Log)]
         for value, count in (one for one in inner if not isinstance(one, custom.Log)):
-            total = total + mean(value, count)
+            total = _added([total, mean(value, count)])
         parts.append({name: self._joined(log) for name, log in custom.by_name(logs).items()})
         leaves = tree.flatten(params)
-        penalty = sum((regularizer(leaves[p]) for p, regularizer in self.penalties), jnp.float32(0))
+        penalty = _added(regularizer(leaves[p]) for p, regularizer in self.penalties)
         shares = self.devices * (self.accumulate if mean != self._mean else 1)
-        return total + penalty / shares, parts  # all devices and parts compute the same penalty: their sum is it once
+        return _added(
+            [total, penalty / shares]
+        ), parts  # all devices and parts compute the same penalty: their sum is it once
 
     def _joined(self, log):
         """Returns a device's share of the state of all devices: their sum is it once."""
@@ -184,7 +187,7 @@ class Program:
                 of = batch["y"][i], preds[i], batch["w"][i] if weighted else None, masks[i], batch["rows"]
                 if self.axis is not None and _sees_batch(metric, *of[:2]):
                     of = self._whole(of)
-                out[name] = metric.update(metrics[name], *of)
+                out[name] = _kept(metrics[name], metric.update(metrics[name], *of))
         return out
 
     def update_losses(self, metrics, batch, loss, parts):
@@ -199,7 +202,7 @@ class Program:
                 out[goal.loss_name] = _mean.add(metrics[goal.loss_name], parts[i], count)
         for name, state in parts[-1].items():
             if name in metrics:
-                out[name] = self.layer_logs[name][0].merge(metrics[name], state)
+                out[name] = _kept(metrics[name], self.layer_logs[name][0].merge(metrics[name], state))
         return out
 
     def _own(self, metrics, batch):
@@ -432,6 +435,18 @@ class OutputGoal(NamedTuple):
     weight: float
     loss_name: str | None
     metrics: tuple
+
+
+def _added(values):
+    """Returns the sum of scalars as a float32, or in the widest of their dtypes where that is wider."""
+    values = [jnp.asarray(v) for v in values]
+    dtype = functools.reduce(jnp.promote_types, (v.dtype for v in values), jnp.float32)
+    return sum((v.astype(dtype) for v in values), jnp.zeros((), dtype))
+
+
+def _kept(before, after):
+    """Returns the state `after` in the dtypes of `before`, as a loop needs it: float32 also for float64 data."""
+    return jax.tree.map(lambda a, b: jnp.asarray(b).astype(jnp.asarray(a).dtype), before, after)
 
 
 def _size(batch):
