@@ -23,6 +23,7 @@ from fkeras import (
     utils,
 )
 from fkeras.core.dtypes import DTypePolicy
+from fkeras.core.variable import Variable, name_scope
 from fkeras.initializers import Initializer
 from fkeras.layers import Layer
 from fkeras.losses import Loss
@@ -46,6 +47,7 @@ __all__ = [
     "Optimizer",
     "Regularizer",
     "Sequential",
+    "Variable",
     "__version__",
     "activations",
     "backend",
@@ -60,6 +62,7 @@ __all__ = [
     "metrics",
     "mixed_precision",
     "models",
+    "name_scope",
     "optim",
     "optimizers",
     "random",

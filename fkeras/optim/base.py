@@ -27,6 +27,7 @@ from fkeras.core.tree import flatten
 from fkeras.optim.clipping import clip_by_global_norm, clip_by_norm
 from fkeras.optim.rates import Rate, placed_like, rate, takes_step
 from fkeras.optim.schedules import number
+from fkeras.optim.variables import Count, OnVariables
 
 optimizers = Registry("optimizer", "keras.optimizers")
 
@@ -83,8 +84,10 @@ def steps(least):
     return lambda value: None if value is None else convert(value)
 
 
-class Optimizer(Configured):
+class Optimizer(OnVariables, Configured):
     """Base of all optimizers. Pure: `init`, `update`, `extend`, `finalize`; stateful only: `state`.
+
+    On lists of variables, as in Keras: `apply`, `apply_gradients`, `variables`, `stateless_apply` (`OnVariables`).
 
     A subclass writes `slots` and `rule`; see the top of this file. The state is a dict of arrays:
 
@@ -521,41 +524,25 @@ class Optimizer(Configured):
 
     @property
     def iterations(self):
-        """Updates done so far, an int; can be set."""
-        return 0 if self._state is None else int(self._updates(self._state["iterations"]))
+        """Updates done so far, an int that can also be assigned to; can be set."""
+        return Count(0 if self._state is None else self._updates(self._state["iterations"]), self._set_iterations)
 
     @iterations.setter
     def iterations(self, value):
+        self._set_iterations(value)
+
+    def _set_iterations(self, value):
         count = int(value) * (self.gradient_accumulation_steps or 1)
         self._state = {**self._known_state(None), "iterations": jnp.asarray(count, jnp.int32)}
 
-    def build(self, params):
-        """Makes the state for `params` (or extends the one there is) and returns it."""
-        self.state = self.extend(self.state, params)
-        return self.state
-
-    def apply(self, grads, params):
-        """One step that keeps the state here; returns the new parameters. Compiled on first use.
-
-        Example:
-            >>> float(SGD(0.5).apply({"w": jnp.float32(1.0)}, {"w": jnp.float32(2.0)})["w"])
-            1.5
-        """
-        if self._state is None:
-            self.build(params)
-        if self.__dict__.get("_compiled", (None,))[0] != self.revision:
-            object.__setattr__(self, "_compiled", (self.revision, jax.jit(self.update)))
-        params, self.state = self._compiled[1](grads, self.state, params)
-        return params
-
-    def apply_gradients(self, grads_and_vars):
-        """As `apply`, on pairs (gradient, array) and always in the same order; returns the list of new arrays."""
-        pairs = list(grads_and_vars)
-        grads, params = ({f"{i:06}": pair[side] for i, pair in enumerate(pairs)} for side in (0, 1))
-        return [p for _, p in sorted(self.apply(grads, params).items())]
+    def holds(self, path):
+        """Whether the state has slots for the array at `path`."""
+        return at(self._known_state(None)["slots"], path) is not None
 
     def __getstate__(self):
-        return {k: v for k, v in self.__dict__.items() if k != "_compiled"}
+        """What pickle and deepcopy take: no compiled function, and no variables, which belong to a model."""
+        own = {"_compiled", "_model", "_paths", "_built_on"}
+        return {k: v for k, v in self.__dict__.items() if k not in own}
 
     def __copy__(self):
         """A deep copy, as in Keras: a training step gives the old state's memory away."""
@@ -603,6 +590,10 @@ def get(identifier):
         >>> get("rmsprop")
         RMSprop(name='rm_sprop')
     """
+    from fkeras.optim.transformation import Transformation, is_transformation
+
+    if is_transformation(identifier):
+        return Transformation(identifier)
     found = optimizers.get(identifier)
     if found is None or isinstance(found, Optimizer):
         return found

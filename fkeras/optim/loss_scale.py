@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from fkeras.core.settings import positive_int, setting
 from fkeras.optim.base import Optimizer, get, optimizers, rate
 from fkeras.optim.schedules import number
+from fkeras.optim.variables import Count
 
 
 def next_scale(finite, scale, counter, growth_steps):
@@ -28,6 +29,12 @@ def next_scale(finite, scale, counter, growth_steps):
     return scale * factor, jnp.where(finite & ~full, counter + 1, 0)
 
 
+def _dynamic(value):
+    if not value:
+        raise ValueError("a fixed scale is the optimizer's own: set `loss_scale_factor` on it, without this wrapper.")
+    return True
+
+
 @optimizers.register
 class LossScaleOptimizer(Optimizer):
     """Another optimizer, with gradients of a scaled loss; steps whose gradients overflow are skipped. As Keras 3.
@@ -36,6 +43,7 @@ class LossScaleOptimizer(Optimizer):
         inner_optimizer: The optimizer (name, object or config) that is given the unscaled gradients.
         initial_scale: The scale to start from; too high costs a few skipped steps, too low costs many steps.
         dynamic_growth_steps: Steps without overflow after which the scale is doubled.
+        dynamic: Only True, Keras's name of what this optimizer does.
         name: Name. All other arguments of `Optimizer` belong to the inner optimizer.
 
     Raises:
@@ -54,6 +62,7 @@ class LossScaleOptimizer(Optimizer):
     dynamic_growth_steps: int = setting(positive_int, 2000)
     name: str = None
     learning_rate: Any = setting(rate, 0.0, keyword=True)
+    dynamic: bool = setting(_dynamic, True, keyword=True, saved=False)
 
     def check(self):
         for name, field in self._fields.items():
@@ -144,13 +153,19 @@ class LossScaleOptimizer(Optimizer):
 
     @property
     def iterations(self):
-        return self._inner().iterations
+        return Count(self._inner().iterations, self._set_iterations)
 
     @iterations.setter
     def iterations(self, value):
+        self._set_iterations(value)
+
+    def _set_iterations(self, value):
         inner = self._inner()
         inner.iterations = value
         self._take(inner)
+
+    def holds(self, path):
+        return self._inner().holds(path)
 
     def exclude_from_weight_decay(self, var_list=None, var_names=None):
         self._inner().exclude_from_weight_decay(var_list, var_names)

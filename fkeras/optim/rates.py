@@ -38,6 +38,9 @@ class Rate(float):
         """Sets the optimizer's learning rate, as `optimizer.learning_rate = value`."""
         self._write(value)
 
+    shape, ndim, dtype = (), 0, np.dtype("float32")
+    value = property(lambda self: jnp.asarray(self, jnp.float32), doc="The rate as a float32 array.")
+
     def numpy(self):
         """Returns the rate as a NumPy float32."""
         return np.float32(self)

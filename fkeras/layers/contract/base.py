@@ -649,6 +649,14 @@ class Layer(Configured):
 
     variables = weights
 
+    def variables_by_path(self):
+        """Returns {path in the trees of `gather`: `Variable`} of all arrays of this layer and those inside."""
+        found = {(name,): Variable(self, name) for name in self._cell.declared}
+        for key, child in self._cell.inner.items():
+            if child._cell is not None:
+                found |= {(key, *path): v for path, v in child.variables_by_path().items()}
+        return found
+
     @property
     def trainable_weights(self):
         """The weights that training changes: trained ones of layers whose `trainable` is True."""
