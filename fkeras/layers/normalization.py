@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from fkeras import constraints, initializers, regularizers
+from fkeras.core.dtypes import at_least_float32
 from fkeras.core.settings import optional, positive_int, setting
 from fkeras.core.symbol import is_symbolic
 from fkeras.layers.contract import custom
@@ -229,7 +230,7 @@ def spectral_norm(kernel, u, iterations=1):
 
 
 def _wide(x):
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return x.astype(at_least_float32(x.dtype))
 
 
 def _axes(axis, ndim):

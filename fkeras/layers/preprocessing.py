@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fkeras.core import dtypes
+from fkeras.core.dtypes import at_least_float32
 from fkeras.core.settings import choice, optional, positive_int, setting
 from fkeras.layers.contract.base import Layer, Weight, layers
 
@@ -203,7 +204,7 @@ class Normalization(Layer):
         if self._given[0] is not None:
             return {}
         sizes = tuple(shape[a] for a in self._kept(shape))
-        wide = jnp.promote_types(self.dtype.variable_dtype, jnp.float32)  # float16 ends at 65504, a variance does not
+        wide = at_least_float32(self.dtype.variable_dtype)  # float16 ends at 65504, a variance does not
         return {
             "mean": Weight(sizes, "zeros", trainable=False, dtype=wide),
             "variance": Weight(sizes, "ones", trainable=False, dtype=wide),
@@ -212,7 +213,7 @@ class Normalization(Layer):
 
     def forward(self, params, state, x, ctx):
         mean, variance = self._given if self._given[0] is not None else (state["mean"], state["variance"])
-        wide = jnp.promote_types(x.dtype, jnp.float32)
+        wide = at_least_float32(x.dtype)
         mean, variance = (self._spread(v, x.shape, wide) for v in (mean, variance))
         return standardize(x.astype(wide), mean, variance, self.invert).astype(x.dtype), state
 

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from fkeras.core import dtypes
+from fkeras.core.dtypes import at_least_float32
 from fkeras.core.settings import Configured, Registry, choice, setting
 from fkeras.core.tracing import untraceable
 from fkeras.losses import targets
@@ -214,7 +215,7 @@ class Loss(Configured):
     def _weighted(self, y_true, y_pred, sample_weight, mask, rows):
         """Returns (values * weight, 0 where not kept), the weight or None, and keep or None."""
         values, keep = self.masked_values(y_true, y_pred, rows)
-        values = values.astype(jnp.promote_types(values.dtype, jnp.float32))
+        values = values.astype(at_least_float32(values.dtype))
         weight = None if sample_weight is None else jnp.asarray(sample_weight).astype(values.dtype)
         mask = None if mask is None else jnp.asarray(mask).astype(bool)
         over = next((x for x in (mask, weight) if x is not None and x.ndim), None)

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from fkeras.core.dtypes import at_least_float32
 from fkeras.core.settings import deserialize, serialize
 from fkeras.core.tracing import untraceable
 from fkeras.losses.base import STANDARD, ratio
@@ -64,7 +65,7 @@ def weighted_total_and_count(values, sample_weight=None, mask=None, rows=None):
 def wide(values):
     """Returns `values` as an array in float32 or wider where they were of half precision or not floats."""
     values = jnp.asarray(values)
-    return values.astype(jnp.promote_types(values.dtype, jnp.float32))
+    return values.astype(at_least_float32(values.dtype))
 
 
 # -------------------------------------------------------------------------------------------- classes

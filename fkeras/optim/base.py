@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fkeras.core.dtypes import at_least_float32
 from fkeras.core.settings import Configured, Registry, custom_object_scope, optional, serialize, setting
 from fkeras.core.tree import flatten
 from fkeras.optim.clipping import clip_by_global_norm, clip_by_norm
@@ -67,7 +68,7 @@ def moving_average(average, p, momentum):
 
 def wide(p):
     """The dtype an update of `p` is computed and remembered in: at least float32."""
-    return jnp.promote_types(p.dtype, jnp.float32)
+    return at_least_float32(p.dtype)
 
 
 # ------------------------------------------------------------------------------------ the optimizer

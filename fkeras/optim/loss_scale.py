@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from fkeras.core.dtypes import at_least_float32
 from fkeras.core.settings import positive_int, setting
 from fkeras.optim.base import Optimizer, get, optimizers, rate
 from fkeras.optim.schedules import number
@@ -91,7 +92,7 @@ class LossScaleOptimizer(Optimizer):
         inner, scale = opt_state["inner"], opt_state["dynamic_scale"]
         finite = jnp.all(jnp.stack([jnp.bool_(True), *(jnp.all(jnp.isfinite(g)) for g in jax.tree.leaves(grads))]))
         # In float32: a scale above 65504 is infinite in float16.
-        grads = jax.tree.map(lambda g: g.astype(jnp.promote_types(g.dtype, jnp.float32)) / scale, grads)
+        grads = jax.tree.map(lambda g: g.astype(at_least_float32(g.dtype)) / scale, grads)
         params, inner = jax.lax.cond(
             finite, lambda: self.inner_optimizer.update(grads, inner, params), lambda: (params, inner)
         )

@@ -186,7 +186,7 @@ class MultiOptimizer(Optimizer):
             after, parts[place] = self.optimizers[int(place)].update(split[place], parts[place], part)
             new |= flatten(after)
         ordered = {path: new[path] for path in flatten(params)}
-        return unflatten(ordered), {"iterations": opt_state["iterations"] + (not none), "parts": parts}
+        return unflatten(ordered), {"iterations": opt_state["iterations"] + int(not none), "parts": parts}
 
     def finalize(self, opt_state, params):
         if not any(one.use_ema for one in self.optimizers):

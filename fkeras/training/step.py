@@ -5,7 +5,6 @@ A batch is a dict {"x", "y", "w", "rows"}: inputs (a tree like the model's), tar
 entry per output), and the bool mask [B] of the rows that are real, or None for all.
 """
 
-import functools
 import inspect
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ import jax.numpy as jnp
 
 from fkeras import losses
 from fkeras.core import rng, tree
+from fkeras.core.dtypes import at_least_float32
 from fkeras.layers.contract import custom
 from fkeras.layers.contract.base import Context
 from fkeras.layers.kernels import convolution as kernels
@@ -440,7 +440,7 @@ class OutputGoal(NamedTuple):
 def _added(values):
     """Returns the sum of scalars as a float32, or in the widest of their dtypes where that is wider."""
     values = [jnp.asarray(v) for v in values]
-    dtype = functools.reduce(jnp.promote_types, (v.dtype for v in values), jnp.float32)
+    dtype = max((at_least_float32(v.dtype) for v in values), key=lambda d: d.itemsize, default=jnp.dtype(jnp.float32))
     return sum((v.astype(dtype) for v in values), jnp.zeros((), dtype))
 
 
