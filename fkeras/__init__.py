@@ -27,6 +27,7 @@ from fkeras import (
 )
 from fkeras.core.dtypes import DTypePolicy
 from fkeras.core.symbol import Symbol as KerasTensor
+from fkeras.core.variable import Variable, name_scope
 from fkeras.initializers import Initializer
 from fkeras.layers import Layer, Operation
 from fkeras.losses import Loss
@@ -52,6 +53,7 @@ __all__ = [
     "Optimizer",
     "Regularizer",
     "Sequential",
+    "Variable",
     "__version__",
     "activations",
     "backend",
@@ -66,6 +68,7 @@ __all__ = [
     "metrics",
     "mixed_precision",
     "models",
+    "name_scope",
     "ops",
     "optim",
     "optimizers",

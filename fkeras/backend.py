@@ -1,6 +1,7 @@
 """The few functions of Keras's old backend module that scripts still call."""
 
 from fkeras.core.dtypes import epsilon, floatx, image_data_format, set_epsilon, set_floatx, set_image_data_format
+from fkeras.core.variable import Variable, name_scope
 from fkeras.utils import clear_session
 
 
@@ -27,6 +28,7 @@ def count_params(variable):
 
 
 __all__ = [
+    "Variable",
     "backend",
     "clear_session",
     "count_params",
@@ -34,6 +36,7 @@ __all__ = [
     "floatx",
     "get_value",
     "image_data_format",
+    "name_scope",
     "set_epsilon",
     "set_floatx",
     "set_image_data_format",

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fkeras.core import dtypes, host_random, rng
+from fkeras.core.dtypes import at_least_float32
 from fkeras.core.settings import Configured, Registry, choice, custom_object_scope, setting
 from fkeras.core.settings import serialize as _serialize
 from fkeras.core.windows import stft_kernel, window_values
@@ -121,7 +122,7 @@ def _drawn_in(dtype):
     """Returns the dtype to draw in for a result of `dtype`: at least float32."""
     if not jnp.issubdtype(dtype, jnp.floating):
         raise ValueError(f"Random initial values need a float dtype, got {jnp.dtype(dtype).name}.")
-    return jnp.promote_types(dtype, jnp.float32)
+    return at_least_float32(dtype)
 
 
 # --------------------------------------------------------------------------------------------- family

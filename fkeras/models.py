@@ -218,7 +218,12 @@ class Model(Trainer, Layer):
 
     @property
     def layers(self):
-        """The layers in the order of the graph."""
+        """The layers in the order of the graph, without operators and indices (`a + b`, `a[:, 0]`), as in Keras."""
+        return [layer for layer in self.operations if not layer.is_operation]
+
+    @property
+    def operations(self):
+        """All that the graph calls: `layers`, and the operators between them."""
         return list(self.graph.layers if self.graph else self.children().values())
 
     def get_layer(self, name=None, index=None):
@@ -231,7 +236,7 @@ class Model(Trainer, Layer):
             if not -len(self.layers) <= index < len(self.layers):
                 raise ValueError(f"{self.label}: get_layer(index={index}), but it has {len(self.layers)} layers.")
             return self.layers[index]
-        for layer in self.layers:
+        for layer in self.operations:
             if layer.name == name:
                 return layer
         names = [layer.name for layer in self.layers]
@@ -408,6 +413,8 @@ class Sequential(Model):
                 self._begin(InputLayer(batch_shape=layer.batch_shape, name=f"{layer.name}_input"))
             elif isinstance(layer, Model) and layer.built and not isinstance(layer.graph.inputs, (list, dict)):
                 self._begin(InputLayer(batch_shape=layer.input_shape, name=f"{layer.name}_input"))
+        if not layer.built:
+            layer._enter(self.path)
         if self._head is not None:
             self._tail = layer(self._tail)
         self._chain.append(layer)
@@ -487,6 +494,8 @@ class Sequential(Model):
         """The layers in order, without the input."""
         return list(self._chain)
 
+    operations = layers
+
     def __getitem__(self, index):
         """Returns the layer at `index`, or a new Sequential of the layers in a slice (shared, not copied)."""
         return Sequential(self._chain[index]) if isinstance(index, slice) else self._chain[index]
@@ -563,7 +572,7 @@ def clone_model(model, input_tensors=None, clone_function=None):
         InputLayer(batch_shape=s.shape, dtype=str(s.dtype), name=s.node.layer.name).output
         for s in model.graph.input_symbols
     ]
-    copies = {id(layer): copy(layer) for layer in model.layers if not isinstance(layer, InputLayer)}
+    copies = {id(layer): copy(layer) for layer in model.operations if not isinstance(layer, InputLayer)}
     if isinstance(model, Sequential):
         return Sequential([*begin, *copies.values()], name=model.name)
     values = dict(zip(map(id, model.graph.input_symbols), begin, strict=True))

@@ -360,7 +360,7 @@ def test_logs_hold_jax_scalars_arrays_and_text(key):
     import jax.numpy as jnp
 
     logs = Logs({"loss": jnp.float32(0.25), "one": np.ones(1), "two": np.ones(2), "text": "1"})
-    assert logs["loss"] == 0.25 and logs["one"] == 1.0 and type(logs["one"]) is float
+    assert logs["loss"] == 0.25 and logs["one"].shape == (1,)
     assert logs["two"].tolist() == [1.0, 1.0] and logs["text"] == "1"
     half = Logs({"loss": jnp.bfloat16(0.25)})["loss"]
     assert half == 0.25 and type(half) is float

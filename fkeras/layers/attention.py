@@ -582,6 +582,7 @@ class GroupQueryAttention(KernelBias, _HeadAttention):
     _here: ClassVar[KernelBias]
     use_gate: bool = False
     seed: Any = setting(seed_or_none, None)
+    named_after = "GroupedQueryAttention"
 
     def check(self):
         super().check()

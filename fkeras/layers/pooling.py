@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fkeras.core import dtypes
+from fkeras.core.dtypes import at_least_float32
 from fkeras.core.settings import choice, setting
 from fkeras.layers.contract.base import layers
 from fkeras.layers.contract.spatial import Spatial
@@ -51,7 +52,7 @@ def average_pool(x, pool_size, strides=None, padding="valid"):
         [2.0, 2.0]
     """
     window, strides, pads, counts = _windows(x, pool_size, strides, padding)
-    total = kernels.window_sum(x.astype(jnp.promote_types(x.dtype, jnp.float32)), window, strides, pads)
+    total = kernels.window_sum(x.astype(at_least_float32(x.dtype)), window, strides, pads)
     counted = np.ones((), "float32")  # elements of a window that are no padding: the product of those of each axis
     for size, k, s, (before, _), count in zip(x.shape[1:-1], window, strides, pads, counts, strict=True):
         start = np.arange(count) * s - before
@@ -64,7 +65,7 @@ def masked_mean(x, mask):
     """Takes the mean over the time steps of `x` [B, T, C] that `mask` [B, T] marks; 0 where there are none."""
     real = mask.astype(bool)[..., None]
     count = jnp.sum(real, 1, dtype=jnp.float32)
-    total = jnp.sum(jnp.where(real, x, 0), 1, dtype=jnp.promote_types(x.dtype, jnp.float32))
+    total = jnp.sum(jnp.where(real, x, 0), 1, dtype=at_least_float32(x.dtype))
     return (total / jnp.maximum(count, 1)).astype(x.dtype)
 
 

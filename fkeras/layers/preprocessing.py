@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fkeras.core import dtypes
+from fkeras.core.dtypes import at_least_float32
 from fkeras.core.settings import choice, optional, positive_int, setting
 from fkeras.layers.contract.base import Layer, Weight, layers
 
@@ -203,16 +204,18 @@ class Normalization(Layer):
         if self._given[0] is not None:
             return {}
         sizes = tuple(shape[a] for a in self._kept(shape))
+        wide = at_least_float32(self.dtype.variable_dtype)  # float16 ends at 65504, a variance does not
         return {
-            "mean": Weight(sizes, "zeros", trainable=False),
-            "variance": Weight(sizes, "ones", trainable=False),
+            "mean": Weight(sizes, "zeros", trainable=False, dtype=wide),
+            "variance": Weight(sizes, "ones", trainable=False, dtype=wide),
             "count": Weight((), "zeros", trainable=False, dtype="int32"),
         }
 
     def forward(self, params, state, x, ctx):
         mean, variance = self._given if self._given[0] is not None else (state["mean"], state["variance"])
-        mean, variance = (self._spread(v, x.shape, x.dtype) for v in (mean, variance))
-        return standardize(x, mean, variance, self.invert), state
+        wide = at_least_float32(x.dtype)
+        mean, variance = (self._spread(v, x.shape, wide) for v in (mean, variance))
+        return standardize(x.astype(wide), mean, variance, self.invert).astype(x.dtype), state
 
     def _spread(self, value, shape, dtype):
         kept = self._kept(shape)
@@ -235,7 +238,7 @@ class Normalization(Layer):
         axes = tuple(a for a in range(first.ndim) if a not in self._kept(first.shape))
         mean, variance, _ = batch_statistics(_chain(first, batches), axes)
         for name, value in (("mean", mean), ("variance", variance)):
-            self._cell.put(name, jnp.asarray(value, self.dtype.variable_dtype))
+            self._cell.put(name, jnp.asarray(value, self._cell.declared[name].dtype))
 
     def get_config(self):
         mean, variance = self._given

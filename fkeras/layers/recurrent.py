@@ -236,6 +236,9 @@ def scan_cell(cell, params, state, x, states, mask, ctx, *, all_outputs, **optio
     """
     if isinstance(cell, StackedRNNCells):
         finals, state, keys = [], dict(state), cell.keys()
+        if options["reverse"]:  # once: the outputs of a cell come in the order in which they were computed
+            x, mask = jax.tree.map(lambda a: jnp.flip(a, 0), (x, mask))
+            options = {**options, "reverse": False}
         for key, inner, before in zip(keys, cell.cells, states, strict=True):
             own = params.get(key, {}), state.get(key, {})
             x, last, after, running = scan_cell(

@@ -11,7 +11,9 @@ import jax.numpy as jnp
 
 from fkeras.compiled.rows import why_rows_meet
 from fkeras.core import dtypes
+from fkeras.core.dtypes import at_least_float32
 from fkeras.core.settings import Configured, Registry, choice, is_foreign, setting
+from fkeras.core.tracing import untraceable
 from fkeras.losses import targets
 from fkeras.losses.arrays import same_rank
 
@@ -85,8 +87,20 @@ class Loss(Configured):
         raise NotImplementedError(f"{type(self).__name__} must define `call(self, y_true, y_pred)`.")
 
     def values(self, y_true, y_pred):
-        """Returns one value per example: `call` on arrays cast to this loss's dtype."""
-        return self.call(*self.prepare(y_true, y_pred))
+        """Returns one value per example: `call` on arrays cast to this loss's dtype.
+
+        Raises:
+            TypeError: `call` returned None, or branched on values in Python while it was compiled.
+        """
+        try:
+            values = self.call(*self.prepare(y_true, y_pred))
+        except Exception as err:
+            if said := untraceable(err):
+                raise TypeError(f"Loss {self.name!r}: {said}") from err
+            raise
+        if values is None:
+            raise TypeError(f"Loss {self.name!r}: it returned None; expected one value per example. Does it `return`?")
+        return values
 
     def masked_values(self, y_true, y_pred, rows=None):
         """Returns (values, keep): `keep` is bool, broadcasts to `values`, and is None when all of them count.
@@ -178,6 +192,8 @@ class Loss(Configured):
         if self.reduction == "sum":
             return total, None
         if self.reduction == "mean_with_sample_weight" and weight is not None:
+            if jnp.ndim(sample_weight) == 1:  # of a row, for all its values; Keras counts [B, 1] once, and takes no [B]
+                weight = jnp.broadcast_to(weight, weighted.shape)
             return total, jnp.sum(weight if keep is None else jnp.where(keep, weight, 0.0))
         if keep is None:
             return total, jnp.full((), weighted.size, weighted.dtype)
@@ -193,7 +209,7 @@ class Loss(Configured):
     def _weighted(self, y_true, y_pred, sample_weight, mask, rows):
         """Returns (values * weight, 0 where not kept), the weight or None, and keep or None."""
         values, keep = self.masked_values(y_true, y_pred, rows)
-        values = values.astype(jnp.promote_types(values.dtype, jnp.float32))
+        values = values.astype(at_least_float32(values.dtype))
         weight = None if sample_weight is None else jnp.asarray(sample_weight).astype(values.dtype)
         mask = None if mask is None else jnp.asarray(mask).astype(bool)
         over = next((x for x in (mask, weight) if x is not None and x.ndim), None)

@@ -42,7 +42,7 @@ def mean_iou(matrix, class_ids):
     hits = jnp.diagonal(matrix)[class_ids]
     union = (jnp.sum(matrix, axis=0) + jnp.sum(matrix, axis=1))[class_ids] - hits
     occurs = union > 1e-9
-    return jnp.sum(jnp.where(occurs, hits / (union + epsilon()), 0.0)) / (jnp.sum(occurs) + epsilon())
+    return jnp.sum(jnp.where(occurs, hits / (union + epsilon()), 0.0)) / (jnp.sum(occurs, dtype=hits.dtype) + epsilon())
 
 
 # -------------------------------------------------------------------------------------------- classes

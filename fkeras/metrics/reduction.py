@@ -3,7 +3,9 @@
 import jax.numpy as jnp
 
 from fkeras.compiled.rows import why_rows_meet
+from fkeras.core.dtypes import at_least_float32
 from fkeras.core.settings import deserialize, is_foreign, serialize
+from fkeras.core.tracing import untraceable
 from fkeras.losses.base import STANDARD, ratio
 from fkeras.metrics.base import Metric, functions, leading, registry, weigh, zero_rows
 
@@ -63,7 +65,7 @@ def weighted_total_and_count(values, sample_weight=None, mask=None, rows=None):
 def wide(values):
     """Returns `values` as an array in float32 or wider where they were of half precision or not floats."""
     values = jnp.asarray(values)
-    return values.astype(jnp.promote_types(values.dtype, jnp.float32))
+    return values.astype(at_least_float32(values.dtype))
 
 
 # -------------------------------------------------------------------------------------------- classes
@@ -190,7 +192,15 @@ class MeanMetricWrapper(FunctionMean):
         return self.kwargs
 
     def values(self, y_true, y_pred):
-        return self.fn(jnp.asarray(y_true), jnp.asarray(y_pred), **self.kwargs)
+        try:
+            values = self.fn(jnp.asarray(y_true), jnp.asarray(y_pred), **self.kwargs)
+        except Exception as err:
+            if said := untraceable(err):
+                raise TypeError(f"Metric {self.name!r}: {said}") from err
+            raise
+        if values is None:
+            raise TypeError(f"Metric {self.name!r}: its function returned None. Does it `return` its values?")
+        return values
 
     def rows_meet(self, y_true, y_pred):
         loss = next((cls for function, cls in STANDARD.items() if function is self.fn), None)

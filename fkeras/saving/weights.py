@@ -41,19 +41,12 @@ def places(model):
         if id(layer) in seen:
             return
         seen.add(id(layer))
-        found.append((path, layer, [*_also(layer), *own_weights(layer)]))
+        found.append((path, layer, [*getattr(layer, "held_weights", ()), *own_weights(layer)]))
         for inner, child in _inner_paths(layer):
             walk(child, _join(path, inner))
 
     walk(model, "")
     return found
-
-
-def _also(layer):
-    """Returns the weights of inner layers that Keras also counts as the layer's own, and stores twice."""
-    if type(layer).__name__ != "SpectralNormalization" or layer._cell is None:
-        return []
-    return [v for v in layer.weights if v.layer is layer.layer and v.name in ("kernel", "embeddings")]
 
 
 def _join(path, inner):
@@ -202,8 +195,8 @@ def _fit(file, path, layer, variables):
     for part in path.split("/"):
         exists = exists[part] if files.has(exists, part) else None
     group = files.get_group(file, path) if exists is not None else {}
-    if len(group) < len(variables):  # fkeras did not store them twice once
-        variables = [v for v in variables if v.layer is layer]
+    if len(group) == len(own := own_weights(layer)):  # without those that Keras lets it hold, as fkeras 0.1 wrote
+        variables = own
     if len(group) != len(variables):
         raise ValueError(f"{layer.label} has {len(variables)} weights, the file has {len(group)}.")
     try:

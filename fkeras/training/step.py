@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from fkeras import losses
 from fkeras.core import rng, tree
+from fkeras.core.dtypes import at_least_float32
 from fkeras.layers.contract import custom
 from fkeras.layers.contract.context import Context
 from fkeras.layers.kernels import convolution as kernels
@@ -40,7 +41,7 @@ class LossMean:
         return {"total": jnp.float32(0), "rows": jnp.float32(0)}
 
     def add(self, state, loss, rows):
-        return {"total": state["total"] + loss * rows, "rows": state["rows"] + rows}
+        return {"total": state["total"] + jnp.asarray(loss, jnp.float32) * rows, "rows": state["rows"] + rows}
 
     def result(self, state):
         return state["total"] / jnp.maximum(state["rows"], 1.0)
@@ -111,15 +112,17 @@ class Program:
                 parts.append(losses.ratio(total, count) / self.devices)
             else:
                 parts.append(mean(*goal.loss.total(*of)))
-        total = sum((p * g.weight for p, g in zip(parts, self.outputs, strict=True) if p is not None), jnp.float32(0))
+        total = _added(p * g.weight for p, g in zip(parts, self.outputs, strict=True) if p is not None)
         logs = [one for one in inner if isinstance(one, custom.Log)]
         for value, count in (one for one in inner if not isinstance(one, custom.Log)):
-            total = total + mean(value, count)
+            total = _added([total, mean(value, count)])
         parts.append({name: self._joined(log) for name, log in custom.by_name(logs).items()})
         leaves = tree.flatten(params)
-        penalty = sum((regularizer(leaves[p]) for p, regularizer in self.penalties), jnp.float32(0))
+        penalty = _added(regularizer(leaves[p]) for p, regularizer in self.penalties)
         shares = self.devices * (self.accumulate if mean != self._mean else 1)
-        return total + penalty / shares, parts  # all devices and parts compute the same penalty: their sum is it once
+        return _added(
+            [total, penalty / shares]
+        ), parts  # all devices and parts compute the same penalty: their sum is it once
 
     def _joined(self, log):
         """Returns a device's share of the state of all devices: their sum is it once."""
@@ -183,7 +186,7 @@ class Program:
                 of = batch["y"][i], preds[i], batch["w"][i] if weighted else None, masks[i], batch["rows"]
                 if self.axis is not None and _sees_batch(metric, *of[:2]):
                     of = self._whole(of)
-                out[name] = metric.update(metrics[name], *of)
+                out[name] = _kept(metrics[name], metric.update(metrics[name], *of))
         return out
 
     def update_losses(self, metrics, batch, loss, parts):
@@ -198,7 +201,7 @@ class Program:
                 out[goal.loss_name] = _mean.add(metrics[goal.loss_name], parts[i], count)
         for name, state in parts[-1].items():
             if name in metrics:
-                out[name] = self.layer_logs[name][0].merge(metrics[name], state)
+                out[name] = _kept(metrics[name], self.layer_logs[name][0].merge(metrics[name], state))
         return out
 
     def _own(self, metrics, batch):
@@ -439,6 +442,18 @@ class OutputGoal(NamedTuple):
     weight: float
     loss_name: str | None
     metrics: tuple
+
+
+def _added(values):
+    """Returns the sum of scalars as a float32, or in the widest of their dtypes where that is wider."""
+    values = [jnp.asarray(v) for v in values]
+    dtype = max((at_least_float32(v.dtype) for v in values), key=lambda d: d.itemsize, default=jnp.dtype(jnp.float32))
+    return sum((v.astype(dtype) for v in values), jnp.zeros((), dtype))
+
+
+def _kept(before, after):
+    """Returns the state `after` in the dtypes of `before`, as a loop needs it: float32 also for float64 data."""
+    return jax.tree.map(lambda a, b: jnp.asarray(b).astype(jnp.asarray(a).dtype), before, after)
 
 
 def _size(batch):

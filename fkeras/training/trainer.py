@@ -107,6 +107,7 @@ class Trainer:
             raise TypeError(
                 f"compile(optimizer={optimizer!r}): expected a name such as 'adam' or an object of fkeras.optimizers."
             )
+        self.optimizer.serve(self)
         if old is not self.optimizer and getattr(self.optimizer, "state", None) is not None:
             self._check_optimizer_fits()
         self._compiled = {

@@ -31,6 +31,7 @@ from fkeras import constraints, initializers, regularizers
 from fkeras.core import dtypes, rng, tree
 from fkeras.core.settings import Configured, Registry, is_foreign, optional, setting, snake_case
 from fkeras.core.symbol import Node, is_symbolic
+from fkeras.core.tracing import untraceable
 from fkeras.layers.contract import arguments, custom, input_spec
 from fkeras.layers.contract.arguments import NOTHING
 from fkeras.layers.contract.context import Context, Probed
@@ -90,13 +91,15 @@ class Layer(Configured, kw_only=True):
     trainable: bool = setting(bool, True, keyword=True)
     dtype: Any = setting(dtypes.policy, None, keyword=True, saved=False)
     activity_regularizer: Any = setting(optional(regularizers), None, keyword=True)
-    batch_shape: Any = setting(default=None, keyword=True, saved=False)
+    batch_shape: Any = setting(optional(as_shape), None, keyword=True, saved=False)
 
     rank = None  # of the input, where a layer takes only one: (rank, "[B, H, W, C]")
     takes_ints = False  # integer inputs reach `forward` as they are instead of in the compute dtype
     casts = True  # False for containers, whose inner layers each follow their own policy
     supports_masking = False  # an input's mask is the output's too
     rows_meet = None  # None: `forward` is traced to find out. True: they do, but for those `ctx.rows` leaves out
+    is_operation = False  # an operator between layers: `model.layers` leaves it out
+    named_after = None  # the name of Keras's class, where that is another
     _cell = None
     _nodes = ()
     _counts: ClassVar[dict[str, int]] = {}
@@ -214,12 +217,16 @@ class Layer(Configured, kw_only=True):
                     return self._each_row(params, state, x, ctx)
                 with rng.drawing(ctx.place(x)) if self.runs_user_code else contextlib.nullcontext():
                     y, state, mask = self.forward_masked(params, state, x, ctx)
+                if y is None:
+                    raise TypeError(f"{self.label}: it computed None; expected arrays. Does its `call` return?")
                 if self.activity_regularizer is not None:
                     self._penalize(y, ctx)
         except Exception as err:
             shapes = ", ".join(f"{getattr(a, 'dtype', '?')}{list(jnp.shape(a))}" for a in jax.tree.leaves(x))
+            if said := untraceable(err):
+                err = TypeError(f"{self.label}: {said}").with_traceback(err.__traceback__)
             err.add_note(f"in layer {self.name!r} ({type(self).__name__}), called on {shapes}")
-            raise
+            raise err
         return y, state, mask
 
     def forward_masked(self, params, state, x, ctx):
@@ -328,7 +335,7 @@ class Layer(Configured, kw_only=True):
 
     @classmethod
     def default_name(cls, kind=None):
-        base = snake_case(kind or cls.__name__)
+        base = snake_case(kind or cls.__dict__.get("named_after") or cls.__name__)
         n = Layer._counts.get(base, 0)
         Layer._counts[base] = n + 1
         return f"{base}_{n}" if n else base
@@ -504,8 +511,26 @@ class Layer(Configured, kw_only=True):
         own = {k: v for k, v in declared.items() if k not in inner}
         object.__setattr__(self, "_cell", Cell(self, own, [] if shape is None else [shape], inner))
         for key, child in inner.items():
+            if getattr(self, "graph", None) is None:  # a graph's layers were built before it
+                child._enter(self.path)
             if child._cell is None and key in declared:
                 child._adopt(declared[key])
+
+    @property
+    def path(self):
+        """The names of the layers that built this one, and its own: "bidirectional/forward_lstm/lstm_cell"."""
+        scope = self.__dict__.get("_scope")
+        return f"{scope}/{self.name}" if scope else self.name
+
+    def _enter(self, scope):
+        """Puts `scope` before the layer's path and those of the layers inside; the first layer around counts."""
+        before = self.path
+        if "_scope" not in self.__dict__:
+            object.__setattr__(self, "_scope", scope)
+            for child in self.children().values():
+                if child.__dict__.get("_scope") == before:
+                    del child.__dict__["_scope"]
+                    child._enter(self.path)
 
     def _forget(self):
         """Undoes `_adopt`, for a layer that only lent its cells to a pure call."""
@@ -588,6 +613,14 @@ class Layer(Configured, kw_only=True):
         return list(dict.fromkeys([*(Variable(self, n) for n in names), *inner]))  # those of a shared layer once
 
     variables = weights
+
+    def variables_by_path(self):
+        """Returns {path in the trees of `gather`: `Variable`} of all arrays of this layer and those inside."""
+        found = {(name,): Variable(self, name) for name in self._cell.declared}
+        for key, child in self._cell.inner.items():
+            if child._cell is not None:
+                found |= {(key, *path): v for path, v in child.variables_by_path().items()}
+        return found
 
     @property
     def trainable_weights(self):

@@ -38,6 +38,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from fkeras.core.dtypes import at_least_float32
+
 _forced = contextvars.ContextVar("formulation", default=None)
 
 
@@ -301,7 +303,7 @@ def _kernel_gradient(x, g, kernel, windows):
     def product(a, b):  # [B, *space, A], [B, *counts, F] -> [A, *size, F]
         # XLA would undo the transposes, and has a fast convolution for this order of axes only.
         a, b = lax.optimization_barrier((jnp.swapaxes(a, 0, -1), jnp.moveaxis(b, 0, -2)))
-        return _lax_conv(a, b, Windows(w.dilation, pads, strides, (1,) * n), jnp.promote_types(a.dtype, jnp.float32))
+        return _lax_conv(a, b, Windows(w.dilation, pads, strides, (1,) * n), at_least_float32(a.dtype))
 
     if w.groups == 1:
         total = product(a, b)[..., None, :]
