@@ -429,7 +429,7 @@ class Sequential(Model):
         self._graph = self._cell = None
         self._programs = None
         if self._compiled is not None:
-            self._goal_cache, self._paces = {}, {}
+            self._objective_cache, self._paces = {}, {}
 
     def pop(self, rebuild=True):
         """Removes and returns the last layer."""

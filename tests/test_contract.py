@@ -291,8 +291,8 @@ def test_losses_logs_and_metrics_of_a_layer_count_real_rows_only():
 def test_layer_logs_are_the_same_on_two_steps_of_one_dispatch_and_in_gradients():
     model = averager()
     model.fit(X, X, batch_size=2, epochs=2, verbose=0)
-    goals = [fkeras.training.OutputGoal(None, 1.0, None, ())]
-    program = fkeras.training.Program(model, fkeras.optimizers.SGD(0.1), goals, model.trained_paths())
+    objectives = [fkeras.training.Objective(None, 1.0, None, ())]
+    program = fkeras.training.Program(model, fkeras.optimizers.SGD(0.1), objectives, model.trained_paths())
     batch = {"x": X, "y": [None], "w": [np.ones(6, "float32")], "rows": None}
     params, state = model.gather()
     ts = fkeras.training.TrainState(params, state, program.optimizer.init(params), None, jax.random.key(0))

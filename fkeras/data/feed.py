@@ -254,16 +254,16 @@ def _check_lengths(columns, what):
         raise ValueError(f"{what}: the data are empty: x has 0 rows.")
 
 
-def check(model, source, columns, what, goals):
-    """Looks at model, data and goals together, on the host, before anything is compiled.
+def check(model, source, columns, what, objectives):
+    """Looks at model, data and objectives together, on the host, before anything is compiled.
 
     Of an iterable of batches it looks at the first one now, and at each when it is read.
     """
     whole = source.columns if source.in_memory else columns
     _check_inputs(model, whole, what)
     own = model.train_step if what in ("fit", "train_on_batch") else model.test_step
-    if goals is not None and own is None:
-        losses = [g.loss for g in goals]
+    if objectives is not None and own is None:
+        losses = [g.loss for g in objectives]
         if what in ("fit", "train_on_batch") and all(loss is None for loss in losses) and not model.has_inner_losses():
             raise ValueError(
                 f"{model.label}: there is nothing to minimize: compile() was given no loss. "
@@ -280,8 +280,8 @@ def check(model, source, columns, what, goals):
         _check_targets(model, whole, what, losses)
         _warn_of_single_softmax(model)
     if isinstance(source, BatchSource):
-        source.check = lambda batch: _check_batch(model, batch, what, goals if own is None else None)
-        if goals is not None and own is None:
+        source.check = lambda batch: _check_batch(model, batch, what, objectives if own is None else None)
+        if objectives is not None and own is None:
             try:
                 _check_finite(columns)
             except ValueError as err:
@@ -313,13 +313,13 @@ def _check_targets(model, columns, what, losses):
             losses_lib.check_targets(loss, np.asarray(y), tuple(spec.shape))
 
 
-def _check_batch(model, columns, what, goals):
+def _check_batch(model, columns, what, objectives):
     """Looks at one batch of an iterable."""
     _check_lengths(columns, what)
     _check_inputs(model, columns, what)
-    if goals is not None:
+    if objectives is not None:
         _check_finite(columns)
-        _check_targets(model, columns, what, [g.loss for g in goals])
+        _check_targets(model, columns, what, [g.loss for g in objectives])
 
 
 def _check_finite(columns):

@@ -81,7 +81,7 @@ def _training(model, data):
     source = feed.single_batch(model, *data, *[None] * (4 - len(data)))
     model._ready(source, "export")
     columns = source.peek()
-    program, _ = model._program("train", model._goals(columns))
+    program, _ = model._program("train", model._objectives(columns))
     begin = model._train_state(program, model._empty_metrics(program, source, True))
     leaves, form = jax.tree_util.tree_flatten_with_path(begin)
     names = ["/".join(str(getattr(k, "key", getattr(k, "name", k))) for k in path) for path, _ in leaves]

@@ -1,11 +1,11 @@
-"""What `compile` was given, resolved: one `OutputGoal` per output of the model."""
+"""What `compile` was given, resolved: one `Objective` per output of the model."""
 
 import jax
 
 from fkeras import losses as losses_lib
 from fkeras import metrics as metrics_lib
 from fkeras.core.settings import nearest
-from fkeras.training.step import OutputGoal
+from fkeras.training.step import Objective
 
 
 def looks_like_metrics(value):
@@ -71,15 +71,15 @@ def _unique(label, taken):
     return label if n == 1 else f"{label}_{n - 1}"
 
 
-def make_goals(model, columns):
-    """Returns the list of `OutputGoal`s of a compiled model for data like `columns`."""
+def make_objectives(model, columns):
+    """Returns the list of `Objective`s of a compiled model for data like `columns`."""
     compiled, names = model._compiled, model.output_names
     preds = [tuple(s.shape) for s in jax.tree.leaves(model.output_specs())]
     losses = spread(compiled["loss"], names, "loss", False)
     weights = spread(compiled["loss_weights"], names, "loss_weights", False)
     plain = spread(compiled["metrics"], names, "metrics", True)
     weighted = spread(compiled["weighted_metrics"], names, "weighted_metrics", True)
-    goals = []
+    objectives = []
     for i, name in enumerate(names):
         y_shape = (
             (None, *columns.y[i].shape[1:]) if columns.y and i < len(columns.y) and columns.y[i] is not None else None
@@ -98,5 +98,7 @@ def make_goals(model, columns):
                 found.append((_unique(label, taken), metric, use_weights))
         several = sum(loss is not None for loss in losses) > 1
         loss_name = f"{name}_loss" if several and losses[i] is not None else None
-        goals.append(OutputGoal(losses[i], 1.0 if weights[i] is None else float(weights[i]), loss_name, tuple(found)))
-    return goals
+        objectives.append(
+            Objective(losses[i], 1.0 if weights[i] is None else float(weights[i]), loss_name, tuple(found))
+        )
+    return objectives

@@ -56,7 +56,7 @@ class Program:
     Args:
         model: A built layer; used for its pure `apply_masked` and its declarations.
         optimizer: From `fkeras.optim`.
-        outputs: List of `OutputGoal`, one per output.
+        outputs: List of `Objective`, one per output.
         trained: Set of parameter paths that training changes.
         axis: Name of the device axis the steps run over, or None. Batches are then a device's share of the rows,
             everything else is the same on all devices and stays so.
@@ -102,16 +102,18 @@ class Program:
         """
         parts, mean = [], mean or self._mean
         preds, masks = _per_output(y_pred, mask, len(self.outputs))
-        for i, goal in enumerate(self.outputs):
-            if goal.loss is None:
+        for i, objective in enumerate(self.outputs):
+            if objective.loss is None:
                 parts.append(None)
                 continue
             of = batch["y"][i], preds[i], batch["w"][i], masks[i], batch["rows"]
-            if self.axis is not None and goal.loss.sees_batch(*of[:2]):
-                total, count = goal.loss.total(*self._whole(of))  # the same on all devices, each of which adds a share
+            if self.axis is not None and objective.loss.sees_batch(*of[:2]):
+                total, count = objective.loss.total(
+                    *self._whole(of)
+                )  # the same on all devices, each of which adds a share
                 parts.append(losses.ratio(total, count) / self.devices)
             else:
-                parts.append(mean(*goal.loss.total(*of)))
+                parts.append(mean(*objective.loss.total(*of)))
         total = _added(p * g.weight for p, g in zip(parts, self.outputs, strict=True) if p is not None)
         logs = [one for one in inner if isinstance(one, custom.Log)]
         for value, count in (one for one in inner if not isinstance(one, custom.Log)):
@@ -154,10 +156,10 @@ class Program:
         """Returns the empty state of all metrics for batches like this one."""
         preds = [tuple(s.shape) for s in jax.tree.leaves(self.model.output_specs())]
         found = {"loss": _mean.init()}
-        for i, goal in enumerate(self.outputs):
-            if goal.loss_name:
-                found[goal.loss_name] = _mean.init()
-            for name, metric, _ in goal.metrics:
+        for i, objective in enumerate(self.outputs):
+            if objective.loss_name:
+                found[objective.loss_name] = _mean.init()
+            for name, metric, _ in objective.metrics:
                 found[name] = metric.init(None if batch["y"][i] is None else batch["y"][i].shape, preds[i])
         if self.layer_logs is None:
             self.layer_logs = self._find_layer_logs(ts, batch, training)
@@ -181,8 +183,8 @@ class Program:
         """Adds one batch to the metrics' states; on each device its own rows, until `_merged` brings them together."""
         preds, masks = _per_output(y_pred, mask, len(self.outputs))
         out = dict(metrics)
-        for i, goal in enumerate(self.outputs):
-            for name, metric, weighted in goal.metrics:
+        for i, objective in enumerate(self.outputs):
+            for name, metric, weighted in objective.metrics:
                 of = batch["y"][i], preds[i], batch["w"][i] if weighted else None, masks[i], batch["rows"]
                 if self.axis is not None and _sees_batch(metric, *of[:2]):
                     of = self._whole(of)
@@ -196,9 +198,9 @@ class Program:
         if self.axis is not None:
             count = jax.lax.psum(count, self.axis)
         out = metrics | {"loss": _mean.add(metrics["loss"], loss, count)}
-        for i, goal in enumerate(self.outputs):
-            if goal.loss_name:
-                out[goal.loss_name] = _mean.add(metrics[goal.loss_name], parts[i], count)
+        for i, objective in enumerate(self.outputs):
+            if objective.loss_name:
+                out[objective.loss_name] = _mean.add(metrics[objective.loss_name], parts[i], count)
         for name, state in parts[-1].items():
             if name in metrics:
                 out[name] = _kept(metrics[name], self.layer_logs[name][0].merge(metrics[name], state))
@@ -225,9 +227,11 @@ class Program:
         """Returns {name: metric} of the metrics that see a device's rows, not the whole batch."""
         preds = jax.tree.leaves(self.model.output_specs())
         size, found = _size(batch), {}
-        for i, goal in enumerate(self.outputs):
+        for i, objective in enumerate(self.outputs):
             pred = jax.ShapeDtypeStruct((size, *preds[i].shape[1:]), preds[i].dtype)
-            found |= {name: metric for name, metric, _ in goal.metrics if not _sees_batch(metric, batch["y"][i], pred)}
+            found |= {
+                name: metric for name, metric, _ in objective.metrics if not _sees_batch(metric, batch["y"][i], pred)
+            }
         return found
 
     def _merge_devices(self, metric, before, state):
@@ -242,8 +246,8 @@ class Program:
         """Returns {name: scalar} for the logs, in Keras's order."""
         out = {"loss": _mean.result(metrics["loss"])}
         out |= {g.loss_name: _mean.result(metrics[g.loss_name]) for g in self.outputs if g.loss_name}
-        for goal in self.outputs:
-            for name, metric, _ in goal.metrics:
+        for objective in self.outputs:
+            for name, metric, _ in objective.metrics:
                 value = metric.result(metrics[name])
                 out |= value if isinstance(value, dict) else {name: value}
         return out | {name: metric.result(metrics[name]) for name, (metric, _) in (self.layer_logs or {}).items()}
@@ -323,10 +327,14 @@ class Program:
     def _check_accumulates(self, batch):
         """Refuses what needs the rows of the whole batch at once."""
         preds = jax.tree.leaves(self.model.output_specs())
-        for i, goal in enumerate(self.outputs):
+        for i, objective in enumerate(self.outputs):
             pred = jax.ShapeDtypeStruct((_size(batch), *preds[i].shape[1:]), preds[i].dtype)
-            wants = [goal.loss] if goal.loss is not None and goal.loss.sees_batch(batch["y"][i], pred) else []
-            wants += [metric for _, metric, _ in goal.metrics if _sees_batch(metric, batch["y"][i], pred)]
+            wants = (
+                [objective.loss]
+                if objective.loss is not None and objective.loss.sees_batch(batch["y"][i], pred)
+                else []
+            )
+            wants += [metric for _, metric, _ in objective.metrics if _sees_batch(metric, batch["y"][i], pred)]
             if wants:
                 raise ValueError(
                     f"accumulate={self.accumulate}: {wants[0].name!r} needs all rows of a batch at once, so the batch "
@@ -430,7 +438,7 @@ class OwnSteps(Program):
         return {name: _mean.add(metrics[name], jnp.asarray(v, jnp.float32), rows) for name, v in logs.items()}
 
 
-class OutputGoal(NamedTuple):
+class Objective(NamedTuple):
     """What one output of the model is trained towards.
 
     loss: From `fkeras.losses`, or None. weight: Its factor in the total.

@@ -28,7 +28,7 @@ from fkeras.distribute import parallel, processes
 from fkeras.layers.contract.variables import revision
 from fkeras.training import run as loop
 from fkeras.training.batching import Batching, of_model
-from fkeras.training.objectives import looks_like_metrics, make_goals, resolve_losses, resolve_metrics, spread
+from fkeras.training.objectives import looks_like_metrics, make_objectives, resolve_losses, resolve_metrics, spread
 from fkeras.training.pace import DISPATCH_SECONDS, FOLLOWED_SECONDS, IN_FLIGHT, Pace, block_steps
 from fkeras.training.predict import predictor
 from fkeras.training.repeated_calls import Direct
@@ -130,7 +130,7 @@ class Trainer:
             "jit_compile": jit_compile,
         }
         self._seed = rng.next_seed()
-        self._programs, self._goal_cache, self._paces = Programs(), {}, {}
+        self._programs, self._objective_cache, self._paces = Programs(), {}, {}
         self.__dict__["_lone_rows"] = 0
 
     @property
@@ -183,10 +183,10 @@ class Trainer:
         The loss alone before the first data. With several outputs metrics are sorted by name, as Keras 3 lists them.
         """
         names = ["loss"]
-        for goals in list(self._goal_cache.values())[-1:] if self.compiled else []:
-            names += [g.loss_name for g in goals if g.loss_name]
-            metrics = [name for g in goals for name, _, _ in g.metrics]
-            names += metrics if len(goals) == 1 else sorted(metrics)
+        for objectives in list(self._objective_cache.values())[-1:] if self.compiled else []:
+            names += [g.loss_name for g in objectives if g.loss_name]
+            metrics = [name for g in objectives for name, _, _ in g.metrics]
+            names += metrics if len(objectives) == 1 else sorted(metrics)
         programs = self._programs.made.values() if self._programs is not None else ()
         logs = (name for program, _ in programs for name in program.layer_logs or ())
         return list(dict.fromkeys([*names, *logs]))
@@ -194,8 +194,8 @@ class Trainer:
     @property
     def metrics(self):
         """The metric objects of the last data seen, in the logs' order."""
-        found = list(self._goal_cache.values())[-1:] if self.compiled else []
-        return [m for goals in found for g in goals for _, m, _ in g.metrics]
+        found = list(self._objective_cache.values())[-1:] if self.compiled else []
+        return [m for objectives in found for g in objectives for _, m, _ in g.metrics]
 
     def reset_metrics(self):
         """Does nothing: no metric state outlives a call of fit, evaluate, train_on_batch or test_on_batch."""
@@ -213,14 +213,14 @@ class Trainer:
         config = {k: v if isinstance(v, (str, bool)) else deserialize(v) for k, v in config.items()}
         self.compile(**config)
 
-    # --------------------------------------------------------------------------- goals and programs
+    # --------------------------------------------------------------------------- objectives and programs
 
-    def _goals(self, columns):
-        """Returns the list of `OutputGoal`s for data like `columns`: metrics resolved by the shapes of targets."""
+    def _objectives(self, columns):
+        """Returns the list of `Objective`s for data like `columns`: metrics resolved by the shapes of targets."""
         shapes = tuple(tuple(a.shape[1:]) for a in columns.y or []), tuple(str(a.dtype) for a in columns.y or [])
-        if shapes not in self._goal_cache:
-            self._goal_cache[shapes] = make_goals(self, columns)
-        return self._goal_cache[shapes]
+        if shapes not in self._objective_cache:
+            self._objective_cache[shapes] = make_objectives(self, columns)
+        return self._objective_cache[shapes]
 
     def _devices(self):
         """Returns who runs the programs now: `OneDevice` or a `DataParallel`."""
@@ -234,7 +234,7 @@ class Trainer:
         eager = self._compiled is not None and self._compiled["run_eagerly"]
         return parallel.ONE_DEVICE if eager else devices
 
-    def _program(self, kind, goals, capacity=1, devices=parallel.ONE_DEVICE, like=None, batching=AS_IT_IS):
+    def _program(self, kind, objectives, capacity=1, devices=parallel.ONE_DEVICE, like=None, batching=AS_IT_IS):
         """Returns (program, compiled function) of `kind`: "train", "test" or "predict".
 
         `like` is the program of other devices whose metrics this one goes on with, `batching` what is done to batches.
@@ -244,26 +244,26 @@ class Trainer:
         draws = batching.draws and kind != "train"  # there, noise is drawn by the key that training has anyway
         facts = {
             "kind": kind,
-            "losses or metrics": id(goals),
+            "losses or metrics": id(objectives),
             "trainable layers": self._flags(),
             "steps per dispatch": capacity,
             "optimizer settings": getattr(self.optimizer, "revision", 0),
             "devices": devices.key,
             "noise": draws,
         }
-        make = functools.partial(self._make_program, kind, goals, devices, draws)
+        make = functools.partial(self._make_program, kind, objectives, devices, draws)
         program, function = self._programs.get(facts, make, str(batching))
         if like is not None:
             program.layer_logs = like.layer_logs
         return program, function
 
-    def _make_program(self, kind, goals, devices, draws):
+    def _make_program(self, kind, objectives, devices, draws):
         trained = frozenset(self.trained_paths())
         if {"train": self.train_step, "test": self.test_step, "predict": None}[kind] is not None:
-            program, compiled = OwnSteps(self, self.optimizer, goals or [], trained), devices.partition
+            program, compiled = OwnSteps(self, self.optimizer, objectives or [], trained), devices.partition
         else:
             how = devices.axis, devices.synchronizes, devices.accumulate
-            program = Program(self, self.optimizer, goals or [], trained, *how)
+            program = Program(self, self.optimizer, objectives or [], trained, *how)
             compiled = devices.compile
         function, donate = {
             "train": (program.train_block, (0,)),
@@ -379,7 +379,7 @@ class Trainer:
                 model=self,
             )  # fmt: skip
         self.stop_training, self._initial_epoch = False, None
-        goals = self._goals(source.peek())
+        objectives = self._objectives(source.peek())
         devices = self._devices()
         if verbose:
             parallel.announce(devices)
@@ -391,7 +391,7 @@ class Trainer:
         with self._settled():
             for epoch in range(self._initial_epoch or initial_epoch, epochs):  # BackupAndRestore may set it
                 callbacks.on_epoch_begin(epoch)
-                logs = self._train_epoch(source, goals, steps, callbacks)
+                logs = self._train_epoch(source, objectives, steps, callbacks)
                 if validation is not None and _validates(epoch, validation_freq):
                     key = rng.fold(self._train_key, "validation", self._iterations())  # a run that resumes draws it too
                     found = self._evaluate(validation, validation_steps, callbacks, key)
@@ -413,10 +413,10 @@ class Trainer:
         if averaged is not trained:
             self.scatter(tree.join(jax.tree.map(jnp.array, averaged), frozen), state)  # not shared with the state
 
-    def _train_epoch(self, source, goals, steps, callbacks):
+    def _train_epoch(self, source, objectives, steps, callbacks):
         devices = self._devices()
-        pace = self._pace(source, goals, callbacks, "train", devices)
-        at = functools.partial(self._program, "train", goals, pace.capacity, batching=pace.batching)
+        pace = self._pace(source, objectives, callbacks, "train", devices)
+        at = functools.partial(self._program, "train", objectives, pace.capacity, batching=pace.batching)
         program, run = at(devices)
         metrics, logs = self._empty_metrics(program, source, True), None
 
@@ -495,10 +495,10 @@ class Trainer:
         return self._result(logs, return_dict)
 
     def _evaluate(self, source, steps, callbacks, key=None):
-        goals, devices = self._goals(source.peek()), self._devices()
+        objectives, devices = self._objectives(source.peek()), self._devices()
         steps = _steps(source, steps, "steps")
-        pace = self._pace(source, goals, callbacks, "test", devices)
-        at = functools.partial(self._program, "test", goals, pace.capacity, batching=pace.batching)
+        pace = self._pace(source, objectives, callbacks, "test", devices)
+        at = functools.partial(self._program, "test", objectives, pace.capacity, batching=pace.batching)
         program, run = at(devices)
         metrics, logs = self._empty_metrics(program, source, False), None
         draws = pace.batching.draws
@@ -630,9 +630,9 @@ class Trainer:
         self._require_compiled("train_on_batch")
         source = feed.single_batch(self, x, y, sample_weight, class_weight)
         self._ready(source, "train_on_batch")
-        goals, block, devices, batching = self._single(source, "train")
+        objectives, block, devices, batching = self._single(source, "train")
         pads = batching.fill is None
-        program, run = self._program("train", goals, devices=devices, batching=batching)
+        program, run = self._program("train", objectives, devices=devices, batching=batching)
         with self._settled(), self._eager():
             ts = devices.hold(self._train_state(program, self._empty_metrics(program, source, True)))
             ts, logs = run(ts, devices.split(self._arrange(block, pads)), 1)
@@ -644,11 +644,11 @@ class Trainer:
         self._require_compiled("test_on_batch")
         source = feed.single_batch(self, x, y, sample_weight, None)
         self._ready(source, "test_on_batch")
-        goals, block, devices, batching = self._single(source, "test")
+        objectives, block, devices, batching = self._single(source, "test")
         pads = batching.fill is None
         x = jax.tree.map(lambda a: a[0], self._input_tree(block["x"]))
         draws = self.batching("test", x).draws
-        program, run = self._program("test", goals, devices=devices, batching=batching._replace(draws=draws))
+        program, run = self._program("test", objectives, devices=devices, batching=batching._replace(draws=draws))
         with self._eager():
             args = devices.hold((*self.gather(), self._empty_metrics(program, source, False)))
             _, _, logs = run(
@@ -678,14 +678,14 @@ class Trainer:
         return _joined(self, [jax.tree.map(np.array, _fetch(devices, out, block["rows"]))])
 
     def _single(self, source, kind):
-        """Returns (goals, block, devices, batching) of a source of one batch; only devices may have it filled up."""
-        goals, devices = self._goals(source.peek()), self._devices()
+        """Returns (objectives, block, devices, batching) of one batch, which only devices may have filled up."""
+        objectives, devices = self._objectives(source.peek()), self._devices()
         batching = AS_IT_IS
         if devices.width > 1:
-            batching = self._pace(source, goals, None, kind, devices).batching
+            batching = self._pace(source, objectives, None, kind, devices).batching
         reader = source.reader(share=loop.share(devices))
         block, _ = reader.read(1, 1, batching.fill is None)
-        return goals, block, loop.fitting(devices, block, reader, batching), batching
+        return objectives, block, loop.fitting(devices, block, reader, batching), batching
 
     def _result(self, logs, return_dict):
         """The forms evaluate and the single-batch methods return: a dict, or the loss, or [loss, metric, ...]."""
@@ -706,7 +706,7 @@ class Trainer:
         columns = source.peek()
         if not self.built:
             self.build(self._input_tree([(None, *a.shape[1:]) for a in columns.x]))
-        feed.check(self, source, columns, what, self._goals(columns) if what not in _PREDICTS else None)
+        feed.check(self, source, columns, what, self._objectives(columns) if what not in _PREDICTS else None)
 
     def _arrange(self, block, pads=True):
         """Gives a block of columns the form that the step expects: weights of one where none were given."""
@@ -715,16 +715,16 @@ class Trainer:
         y = block["y"] or [None] * outputs
         return {"x": self._input_tree(block["x"]), "y": y, "w": w, "rows": rows if pads else None}
 
-    def _pace(self, source, goals, callbacks, kind, devices):
+    def _pace(self, source, objectives, callbacks, kind, devices):
         """Returns the `Pace` for an epoch: one step per dispatch where somebody looks at each, else several."""
         each = callbacks is None or callbacks.has_batch_hooks(kind)
         seconds = FOLLOWED_SECONDS if each or callbacks.follows_batches(kind) else DISPATCH_SECONDS
         columns = source.peek()
         row = sum(a[:1].nbytes for a in [*columns.x, *(columns.y or [])])  # not weights: they come and go
         size = row * source.batch_size
-        about = kind, id(goals), size, each, seconds, devices.key, self._flags()
+        about = kind, id(objectives), size, each, seconds, devices.key, self._flags()
         if about not in self._paces:
-            batching = self._batching_of(kind, goals, columns, source.batch_size)
+            batching = self._batching_of(kind, objectives, columns, source.batch_size)
             if batching.fill is None:
                 devices.notice(source.batch_size)
             own = self.train_step is not None or self.test_step is not None
@@ -748,15 +748,17 @@ class Trainer:
             known[about] = of_model(self, kind == "train", x, batch, "cut" if kind == "predict" else "fill")
         return known[about]
 
-    def _batching_of(self, kind, goals, columns, batch):
+    def _batching_of(self, kind, objectives, columns, batch):
         """Returns the `Batching` of the model with its losses and metrics."""
         if self.train_step is not None or self.test_step is not None:
             return Batching(f"{self.label} has a train_step or test_step of its own")
         found = self.batching(kind, self._input_tree(_like(columns.x, batch)))
         if found.fill is None:
             specs = found.outputs or jax.tree.leaves(self.output_specs())
-            shown = zip(goals, columns.y or [None] * len(goals), specs, strict=True)
-            why = next((why for goal, y, spec in shown if (why := _why_whole(goal, y, spec)) is not None), None)
+            shown = zip(objectives, columns.y or [None] * len(objectives), specs, strict=True)
+            why = next(
+                (why for objective, y, spec in shown if (why := _why_whole(objective, y, spec)) is not None), None
+            )
             found = found._replace(fill=why)
         return found
 
@@ -767,13 +769,13 @@ class Trainer:
 _PREDICTS = ("predict", "predict_on_batch")
 
 
-def _why_whole(goal, y, spec):
+def _why_whole(objective, y, spec):
     """Returns why loss or metrics of an output need their batches as they are, so that none may be filled up."""
     if y is None:
         return None
     y = jax.ShapeDtypeStruct(y.shape, y.dtype)
     pred = jax.ShapeDtypeStruct((y.shape[0], *spec.shape[1:]), spec.dtype)
-    parts = [("loss", goal.loss)] * (goal.loss is not None) + [("metric", m) for _, m, _ in goal.metrics]
+    parts = [("loss", objective.loss)] * (objective.loss is not None) + [("metric", m) for _, m, _ in objective.metrics]
     reasons = ((what, part.name, part.rows_meet(y, pred)) for what, part in parts)
     return next((f"{what} {name!r} {why}" for what, name, why in reasons if why is not None), None)
 
