@@ -6,6 +6,7 @@ import jax
 
 from fkeras.core.settings import deserialize, nearest, serialize, some
 from fkeras.core.symbol import Symbol
+from fkeras.core.tree import in_form, is_flat_dict
 from fkeras.graphs.graph import Graph, Traced
 from fkeras.layers.contract import custom
 from fkeras.layers.contract.base import Layer, layers
@@ -98,6 +99,7 @@ class Model(Trainer, Layer):
             return super().pack(x, *args, **kwargs)
         if args:
             raise TypeError(f"{self.label} takes one argument: one array, or a list or dict of its inputs.")
+        x = in_form(x, self._io.inputs)
         return self._input_tree(x if isinstance(x, (list, tuple, dict)) else [x])
 
     def __getstate__(self):
@@ -129,7 +131,7 @@ class Model(Trainer, Layer):
         if self._io is None:
             return None
         inputs = self._io.inputs
-        return sorted(inputs) if isinstance(inputs, dict) else [s.node.layer.name for s in self._io.input_symbols]
+        return sorted(inputs) if is_flat_dict(inputs) else [s.node.layer.name for s in self._io.input_symbols]
 
     @property
     def output_names(self):
@@ -137,7 +139,7 @@ class Model(Trainer, Layer):
         if self._io is None:
             return None
         outputs = self._io.outputs
-        if isinstance(outputs, dict):
+        if is_flat_dict(outputs):
             return sorted(outputs)
         names = [s.node.layer.name for s in self._io.output_symbols]
         return [n if names.count(n) == 1 else f"{n}_{names[:i].count(n)}" if names[:i].count(n) else n

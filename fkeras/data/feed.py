@@ -7,6 +7,7 @@ import numpy as np
 
 from fkeras import losses as losses_lib
 from fkeras.core.settings import nearest
+from fkeras.core.tree import in_form
 from fkeras.data.pydataset import PyDataset
 from fkeras.data.sources import ArraySource, BatchSource, Columns, host_array, is_rows, make_source
 
@@ -110,8 +111,12 @@ def arrange(model, x, y, w, what):
     """Returns `Columns` in the order of the model's inputs and outputs."""
     if model.input_names is None and isinstance(x, (list, tuple, dict)) and model.takes_trees:
         model.build(jax.tree.map(lambda a: (None, *a.shape[1:]), x))  # a tree of arrays tells a model's inputs
+    if model._io is not None:
+        x, y = in_form(x, model._io.inputs), in_form(y, model._io.outputs)
     xs = _leaves(x, model.input_names, model.input_ranks, what, "x", "input")
     names = model.output_names
+    if isinstance(y, dict) and names:  # an output that nothing is compared at needs no targets
+        y = y | {name: np.zeros(len(xs[0]), np.float32) for name in model.unjudged_outputs() if y.get(name) is None}
     ys = None if y is None else _leaves(y, names, None, what, "y", "output")
     ws = None if w is None else _weights(w, names, len(xs[0]), what)
     return Columns([_frame(a) for a in xs], ys and [_frame(a) for a in ys], ws)

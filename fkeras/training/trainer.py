@@ -159,6 +159,14 @@ class Trainer:
         if known and not known & params:
             self.optimizer.state = None
 
+    def unjudged_outputs(self):
+        """Returns the names of the outputs that have neither a loss nor a metric."""
+        if not self.compiled or self._io is None:
+            return []
+        kinds = ("loss", False), ("metrics", True), ("weighted_metrics", True)
+        given = [spread(self._compiled[what], self.output_names, what, many) for what, many in kinds]
+        return [name for name, *specs in zip(self.output_names, *given, strict=True) if not any(specs)]
+
     def _require_compiled(self, what):
         if self._compiled is None:
             raise RuntimeError(
