@@ -8,6 +8,7 @@ from fkeras import (
     config,
     constraints,
     datasets,
+    dtype_policies,
     experimental,
     initializers,
     layers,
@@ -21,6 +22,7 @@ from fkeras import (
     random,
     regularizers,
     saving,
+    tree,
     utils,
 )
 from fkeras.core.dtypes import DTypePolicy
@@ -57,6 +59,7 @@ __all__ = [
     "config",
     "constraints",
     "datasets",
+    "dtype_policies",
     "experimental",
     "initializers",
     "layers",
@@ -70,5 +73,6 @@ __all__ = [
     "random",
     "regularizers",
     "saving",
+    "tree",
     "utils",
 ]
