@@ -8,6 +8,7 @@ from fkeras import (
     config,
     constraints,
     datasets,
+    dtype_policies,
     experimental,
     initializers,
     layers,
@@ -22,6 +23,7 @@ from fkeras import (
     random,
     regularizers,
     saving,
+    tree,
     utils,
     visualization,
 )
@@ -61,6 +63,7 @@ __all__ = [
     "config",
     "constraints",
     "datasets",
+    "dtype_policies",
     "experimental",
     "initializers",
     "layers",
@@ -76,6 +79,7 @@ __all__ = [
     "random",
     "regularizers",
     "saving",
+    "tree",
     "utils",
     "visualization",
 ]

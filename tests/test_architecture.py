@@ -20,7 +20,19 @@ FLOORS = [
     {"graphs"},
     {"training", "data", "callbacks", "distribute"},
     {"models", "saving", "utils", "datasets", "preprocessing", "visualization"},
-    {"compat", "optimizers", "backend", "config", "experimental", "mixed_precision", "random", "__main__", "__init__"},
+    {
+        "compat",
+        "optimizers",
+        "backend",
+        "config",
+        "dtype_policies",
+        "experimental",
+        "mixed_precision",
+        "random",
+        "tree",
+        "__main__",
+        "__init__",
+    },
 ]
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
 LAYER_FLOORS = [{"kernels"}, {"contract"}]  # within layers/; above them the families that users look for

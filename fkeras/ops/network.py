@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fkeras.core import dtypes, flags
+from fkeras.core import dtypes
 from fkeras.ops import ctc
 from fkeras.ops.arrays import dense
 from fkeras.ops.table import op, other_name, result_type, row, to_float
@@ -600,6 +600,4 @@ def dot_product_attention(
     query, key, value = (a.astype(dtype) for a in (query, key, value))
     bias = None if bias is None else jnp.asarray(bias, dtype)
     mask = None if mask is None else jnp.asarray(mask, bool)
-    if flash_attention is None and not flags.get("flash_attention"):
-        flash_attention = False
     return attend(query, key, value, mask, bias, is_causal, scale=scale, fused=flash_attention).output

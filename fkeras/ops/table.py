@@ -246,6 +246,12 @@ def _setting(name, value):
     return tuple(value) if isinstance(value, list) else value
 
 
+def parameters_of(spec):
+    """Returns the parameters of a signature as text: "max(x, axis=None)"."""
+    inner = spec.partition("(")[2].removesuffix(")")
+    return [_parameter(part) for part in inner.split(",") if part.strip()]
+
+
 def _parameter(text):
     name, _, default = text.strip().partition("=")
     default = ast.literal_eval(default) if default else inspect.Parameter.empty

@@ -20,8 +20,8 @@ from fkeras import callbacks as callbacks_lib
 from fkeras import optim
 from fkeras.compiled.programs import CompileReport, Programs
 from fkeras.compiled.quick_jit import jit_once
+from fkeras.core import flags, rng, tree
 from fkeras.core import host_random as draws
-from fkeras.core import rng, tree
 from fkeras.core.settings import named_arguments
 from fkeras.data import feed
 from fkeras.distribute import parallel, processes
@@ -816,7 +816,8 @@ def _joined(model, outputs):
 
 def _verbosity(verbose):
     """Returns how much to print: nothing but in the process that prints."""
-    return (1 if verbose == "auto" else int(verbose)) if processes.is_main() else 0
+    usual = 1 if flags.get("interactive_logging") else 2
+    return (usual if verbose == "auto" else int(verbose)) if processes.is_main() else 0
 
 
 def _fetch(devices, out, rows):
@@ -840,10 +841,13 @@ def _floats(logs):
 def _epochs(value, name):
     if isinstance(value, bool) or not hasattr(value, "__int__") or int(value) != value or value < 0:
         raise ValueError(f"fit: expected {name} as an integer >= 0, got {value!r}.")
-    return int(value)
+    most = flags.get("max_epochs")
+    return int(value) if most is None or name != "epochs" else min(int(value), most)
 
 
 def _steps(source, steps, name):
+    if (most := flags.get("max_steps_per_epoch")) is not None:
+        steps = most if steps is None else min(steps, most)
     if steps is None:
         return source.steps
     if isinstance(steps, bool) or not hasattr(steps, "__int__") or steps < 1:

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.custom_derivatives import SymbolicZero
 
+from fkeras.core import flags
 from fkeras.layers.kernels.noise import dropout
 
 _MASKED = -1e30  # far below any score, far from float32's limit
@@ -156,7 +157,7 @@ def dot_product_attention(
     _check_heads(query, key, value)
     (B, T, N, H), (_, S, K, V) = query.shape, value.shape
     scale = 1 / math.sqrt(H) if scale is None else scale
-    if fused is not False:
+    if fused or (fused is None and flags.get("flash_attention")):
         wanting = fused_kernel(query, key, value, mask, bias, is_causal, kept is not None, with_weights)
         if wanting is None:
             return Attended(_fused(query, key, value, mask, bias, is_causal, scale))
