@@ -586,7 +586,7 @@ def gradients(loss, variables):
 
 
 def _roots(end, cut):
-    """Returns (the input symbols behind `end` in a graph that begins at `cut`, whether `end` is computed from `cut`)."""
+    """Returns (the inputs of `end` in a graph that begins at `cut`, whether `end` is computed from `cut`)."""
     roots, seen, stack, depends = {}, set(), [end], False
     while stack:
         one = stack.pop()
