@@ -286,10 +286,11 @@ def other_name(new, old, keras=None, home=None):
     return _publish(entry, first.public.__doc__)
 
 
-def _record(entry, args, kwargs):
-    from fkeras.layers.contract.operators import record
+recorder = None  # function (op, arguments by name) -> symbols: how a graph takes note of a call; set by `layers`
 
-    return record(entry, entry.bind(args, kwargs).arguments)
+
+def _record(entry, args, kwargs):
+    return recorder(entry, entry.bind(args, kwargs).arguments)
 
 
 def by_class(name, module=None):
