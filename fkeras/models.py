@@ -479,9 +479,9 @@ class Sequential(Model):
             super()._ensure(self._input_shape())
         super()._require_built(what)
 
-    def gather(self):
+    def gather(self, seen=None):
         self._require_built("gather arrays")
-        return super().gather()
+        return super().gather(seen)
 
     def _inside(self):
         if self.graph is not None:

@@ -182,6 +182,9 @@ class Layer(Configured, kw_only=True):
             {'bias': (3,), 'kernel': (4, 3)}
         """
         declared = tree.flatten(self.declare(as_shape(shape)))
+        if self._cell is not None:  # a layer that is reached by several paths has its arrays under the first
+            known = self.declarations()
+            declared = {p: w for p, w in declared.items() if p in known}
         drawn = {p: self._draw(w, rng.fold(rng.as_key(key), "/".join(p))) for p, w in declared.items()}
         return (
             tree.unflatten({p: a for p, a in drawn.items() if declared[p].trainable}),
@@ -207,6 +210,10 @@ class Layer(Configured, kw_only=True):
 
     def apply_masked(self, params, state, x, ctx):
         """Computes (y, state, mask of y): what a graph calls, and the one place where a layer's arrays are cast."""
+        if ctx.shared is not None:
+            state = ctx.shared.get(id(self), state)
+        elif twice := self._reached_twice():
+            return self._apply_shared(params, state, x, ctx, twice)
         try:
             with jax.named_scope(self.name):
                 compute = self.dtype.compute_dtype
@@ -227,7 +234,43 @@ class Layer(Configured, kw_only=True):
                 err = TypeError(f"{self.label}: {said}").with_traceback(err.__traceback__)
             err.add_note(f"in layer {self.name!r} ({type(self).__name__}), called on {shapes}")
             raise err
+        if ctx.shared is not None and id(self) in ctx.shared:
+            ctx.shared[id(self)] = state
         return y, state, mask
+
+    def _apply_shared(self, params, state, x, ctx, twice):
+        """`apply_masked`, for a layer that reaches some of those inside it by several paths.
+
+        Their arrays are one truth, under the first path in the trees given and returned. Inside, they stand under all
+        paths, and what a call does to their state is what the next one finds.
+        """
+        inside, after = params, state
+        for path, first, _ in twice:
+            inside = tree.put(inside, path, tree.at(inside, first))
+            after = tree.put(after, path, tree.at(after, first))
+        shared = {id(layer): tree.at(state, first) for _, first, layer in twice}
+        y, after, mask = self.apply_masked(inside, after, x, dataclasses.replace(ctx, shared=shared))
+        for _, first, layer in twice:
+            if shared[id(layer)]:
+                after = tree.put(after, first, shared[id(layer)])
+        return y, tree.like(after, state), mask
+
+    def _reached_twice(self):
+        """Returns [(path, first path, layer)] of the layers inside that are reached again by another path."""
+        found, twice = {}, []
+
+        def walk(layer, path):
+            for key, child in layer._cell.inner.items():
+                if child._cell is not None:
+                    here = (*path, key)
+                    if (first := found.setdefault(id(child), here)) is here:
+                        walk(child, here)
+                    else:
+                        twice.append((here, first, child))
+
+        if self._cell is not None and self._cell.inner:
+            walk(self, ())
+        return twice
 
     def forward_masked(self, params, state, x, ctx):
         """Computes (y, state, mask of y); a layer that makes masks of its own accord writes this one instead."""
@@ -557,23 +600,32 @@ class Layer(Configured, kw_only=True):
 
     # ------------------------------------------------------------------------------------------- arrays
 
-    def gather(self):
-        """Returns (params, state): the trees of this layer's current arrays, and those of the layers inside."""
+    def gather(self, seen=None):
+        """Returns (params, state): the trees of this layer's current arrays, and those of the layers inside.
+
+        What is reached by several paths is in them once, under the first.
+        """
         params, state = self._cell.arrays()
-        for key, child in self._cell.inner.items():
-            p, s = child.gather() if child._cell is not None else ({}, {})
+        for key, child in self._inner_once(seen := set() if seen is None else seen):
+            p, s = child.gather(seen)
             if p:
                 params[key] = p
             if s:
                 state[key] = s
         return params, state
 
-    def scatter(self, params, state):
+    def scatter(self, params, state, seen=None):
         """Stores trees shaped like `gather`'s as this layer's current arrays."""
         self._cell.store(params, state)
+        for key, child in self._inner_once(seen := set() if seen is None else seen):
+            child.scatter(params.get(key, {}), state.get(key, {}), seen)
+
+    def _inner_once(self, seen):
+        """Yields (key, layer) of the built layers directly inside that are not in `seen`, and adds them to it."""
         for key, child in self._cell.inner.items():
-            if child._cell is not None:
-                child.scatter(params.get(key, {}), state.get(key, {}))
+            if child._cell is not None and id(child) not in seen:
+                seen.add(id(child))
+                yield key, child
 
     def _inside(self):
         """Returns the layers directly inside this one, in Keras's order."""
@@ -667,20 +719,19 @@ class Layer(Configured, kw_only=True):
         """What decides which of the layer's own weights are trained, and how it computes: part of a program's key."""
         return self.trainable, frozenset(self._cell.frozen if self._cell is not None else ())
 
-    def trained_paths(self):
+    def trained_paths(self, seen=None):
         """Returns the set of paths in `params` that training changes now, by every layer's `trainable`."""
         self._require_built("list its trained weights")
         frozen = self._cell.frozen
         own = {(n,) for n, w in self._cell.declared.items() if w.trainable and self.trainable and n not in frozen}
-        inner = self._cell.inner.items()
-        return own | {(k, *p) for k, c in inner if c._cell is not None for p in c.trained_paths()}
+        inner = self._inner_once(seen := set() if seen is None else seen)
+        return own | {(key, *path) for key, child in inner for path in child.trained_paths(seen)}
 
-    def declarations(self):
-        """Returns {path: Weight} of everything declared, own and inner."""
+    def declarations(self, seen=None):
+        """Returns {path: Weight} of everything declared, own and inner, each array once."""
         out = {(n,): w for n, w in self._cell.declared.items()}
-        for key, child in self._cell.inner.items():
-            if child._cell is not None:
-                out |= {(key, *p): w for p, w in child.declarations().items()}
+        for key, child in self._inner_once(seen := set() if seen is None else seen):
+            out |= {(key, *p): w for p, w in child.declarations(seen).items()}
         return out
 
     # ------------------------------------------------------------------------------------------- copies
