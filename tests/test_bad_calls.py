@@ -101,7 +101,7 @@ def test_an_eager_call_may_branch_but_not_return_nothing():
         ({"metrics": [forgets]}, "Metric 'forgets': its function returned None."),
         ({"metrics": [branches]}, "Metric 'branches': a Python branch"),
     ],
-    ids=str,
+    ids=plain,
 )
 def test_a_loss_or_metric_without_numbers_is_named(options, said):
     model = compiled(**options)

@@ -88,7 +88,7 @@ def test_sampled_images_are_scipys(order, mode):
         {"theta": 10, "shear": 5, "zx": 1.2, "tx": 2, "fill_mode": "wrap", "order": 3},
         {},
     ],
-    ids=str,
+    ids=plain,
 )
 def test_affine_transforms_are_keras(settings, axes, its):
     x = IMAGES[0].transpose(np.argsort(axes))
@@ -110,7 +110,7 @@ def test_affine_transforms_are_keras(settings, axes, its):
         ("random_brightness", ((0.5, 2.0),)),
         ("apply_brightness_shift", (0.4, False)),
     ],
-    ids=str,
+    ids=plain,
 )
 def test_single_steps_are_keras(name, args, its):
     x = IMAGES[1] if "bright" in name else IMAGES[1].transpose(2, 0, 1)
@@ -212,7 +212,7 @@ def attributes(flow):
         {"class_mode": None, "classes": ["dog"], "shuffle": False},
         {"classes": ["dog", "cat"], "color_mode": "rgba", "target_size": (5, 5)},
     ],
-    ids=str,
+    ids=plain,
 )
 def test_folders_are_read_as_by_keras(settings, folder, its, capsys):
     def run(module):
@@ -244,7 +244,7 @@ def test_folders_are_read_as_by_keras(settings, folder, its, capsys):
         {"y_col": "many", "classes": ["a", "c"]},
         {"validate_filenames": False, "x_col": "good"},
     ],
-    ids=str,
+    ids=plain,
 )
 def test_tables_are_read_as_by_keras(settings, folder, its, capsys):
     pandas = pytest.importorskip("pandas")
@@ -347,7 +347,7 @@ def run_tokenizer(module, settings, fitted=TEXTS):
         {"filters": "", "split": "t", "oov_token": "?"},
         {"analyzer": lambda words: words.split("a")},
     ],
-    ids=str,
+    ids=plain,
 )
 def test_tokenizers_are_keras(settings, its):
     got, want = run_tokenizer(text, settings), run_tokenizer(its["text"], settings)
@@ -398,7 +398,7 @@ def test_matrices_need_what_they_count():
         {"length": 2, "reverse": True, "start_index": 3, "end_index": 15, "batch_size": 4},
         {"length": 5, "shuffle": True, "batch_size": 6},
     ],
-    ids=str,
+    ids=plain,
 )
 def test_windows_over_series_are_keras(settings, its):
     data, targets = np.arange(40).reshape(20, 2), np.arange(20) * 10
@@ -432,7 +432,7 @@ def test_sampling_tables_are_keras(its):
         {"shuffle": False, "negative_samples": 2},
         {"seed": 8, "sampling_table": np.linspace(0.2, 0.9, 12)},
     ],
-    ids=str,
+    ids=plain,
 )
 def test_skipgrams_are_keras(settings, its):
     words = [1, 2, 0, 3, 5, 8, 11, 2, 2, 0]

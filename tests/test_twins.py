@@ -215,7 +215,7 @@ def logs_of(k, losses, metrics, weighted):
         ([None, "mse"], None, [["mse"], ["mse"]]),
         (["mse", None], [["mse"], ["mse"]], [["mse"], ["mse"]]),
     ],
-    ids=str,
+    ids=plain,
 )
 def test_logs_are_called_as_in_keras(losses, metrics, weighted, keras):
     ours, theirs = (logs_of(k, losses, metrics, weighted) for k in (fkeras, keras))
