@@ -10,6 +10,7 @@ import pytest
 
 import fkeras
 from fkeras.preprocessing import affine, image, sequence, text
+from tests.ids import plain
 
 IMAGES = (np.random.default_rng(0).random((7, 12, 9, 3)) * 255).astype("float32")
 LABELS = np.array([0, 1, 0, 1, 1, 0, 0])
