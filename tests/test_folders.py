@@ -178,7 +178,7 @@ def test_arguments_that_contradict_each_other(folder, tmp_path):
         ({"color_mode": "gray"}, "expected color_mode 'grayscale', 'rgb' or 'rgba', got 'gray'"),
         ({"interpolation": "bilinar"}, "unknown interpolation 'bilinar'. Did you mean 'bilinear'"),
         ({"image_size": 224}, r"expected image_size as \(height, width\), got 224"),
-        ({"format": "grain"}, "format='grain' asks for a Grain data set"),
+        ({"format": "torch"}, "expected format None, 'tf' or 'grain', got 'torch'"),
         ({"crop_to_aspect_ratio": True, "pad_to_aspect_ratio": True}, "got both"),
     ):
         with pytest.raises(ValueError, match=message) as err:

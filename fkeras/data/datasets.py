@@ -45,7 +45,9 @@ class Values(np.ndarray):
         return got if isinstance(got, np.ndarray) else Values.of(_plain(got))
 
     def __hash__(self):
-        return hash(self.item())  # of one value: a label may be a key of a dict
+        if self.ndim:
+            raise TypeError("an array of several values cannot be a key")
+        return hash(self.item())  # one value, such as a label, can
 
 
 def _plain(value):

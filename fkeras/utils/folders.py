@@ -63,7 +63,7 @@ def image_dataset_from_directory(
         crop_to_aspect_ratio: Crop the middle to the form of `image_size` before resizing.
         pad_to_aspect_ratio: Put black bars around the image before resizing.
         data_format: "channels_last" or "channels_first"; by default `config.image_data_format()`.
-        format: None. Keras chooses between tf.data and Grain here; this returns neither, but the `Dataset` below.
+        format: None, "tf" or "grain", between which Keras chooses; here it is always the `Dataset` below.
         verbose: Print how many files there are.
 
     Returns:
@@ -208,10 +208,6 @@ def _pad_to_longest(audios):
 def check_format(what, format):
     if format not in (None, "tf", "grain"):
         raise ValueError(f"{what}: expected format None, 'tf' or 'grain', got {format!r}.")
-    if format == "grain":
-        raise ValueError(
-            f"{what}: format='grain' asks for a Grain data set; leave it out, the result has map, batch, ..."
-        )
 
 
 # ------------------------------------------------------------------------------------------------ files
