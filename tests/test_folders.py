@@ -141,6 +141,8 @@ def test_parts_are_disjoint_and_whole(folder):
         folder / "images", validation_split=0.4, subset="both", verbose=False, seed=1
     )
     every = utils.image_dataset_from_directory(folder / "images", shuffle=False, verbose=False)
+    labels = [[y.tolist() for _, y in held] for _ in range(2)]
+    assert labels[0] == labels[1] and labels[0][0] == ["/b/" in path for path in held.file_paths]
     assert len(held.file_paths) == 4 and sorted(train.file_paths + held.file_paths) == sorted(every.file_paths)
 
 
