@@ -11,6 +11,7 @@ from fkeras.core.settings import choice, optional, positive_int, setting
 from fkeras.layers.contract.base import Weight, layers
 from fkeras.layers.contract.spatial import Spatial
 from fkeras.layers.kernels import convolution as kernels
+from fkeras.layers.lora import Lora
 
 # -------------------------------------------------------------------------------------- pure functions
 
@@ -193,7 +194,7 @@ class Convolution(Spatial):
         return self.activation(self.as_given(y))
 
 
-class Conv(Convolution):
+class Conv(Lora, Convolution):
     """Base of Conv1D, Conv2D and Conv3D: y = activation(conv(x, kernel) + bias).
 
     Args:
@@ -211,6 +212,7 @@ class Conv(Convolution):
         kernel_regularizer, bias_regularizer: Penalties on the weights.
         activity_regularizer: Penalty on the output.
         kernel_constraint, bias_constraint: Applied to the weights after each update.
+        lora_rank, lora_alpha: See `Lora`.
 
     Input shape:
         [B, *space, C], or [B, C, *space] with "channels_first".
@@ -226,7 +228,7 @@ class Conv(Convolution):
         (2, 5, 5, 8)
 
     Reference:
-        As Keras 3, without its `lora_rank`.
+        As Keras 3.
     """
 
     filters: int = setting(positive_int)
@@ -257,7 +259,7 @@ class Conv(Convolution):
         self.check_input(shape)
         size = (*self.kernel_size, self.known_channels(shape) // self.groups, self.filters)
         kernel = Weight(size, self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint)
-        return self.with_bias({"kernel": kernel}, self.filters)
+        return self.with_adapters(self.with_bias({"kernel": kernel}, self.filters))
 
     @property
     def local(self):

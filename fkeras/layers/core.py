@@ -20,6 +20,7 @@ from fkeras.core.settings import (
     setting,
 )
 from fkeras.layers.contract.base import Layer, Spec, Weight, layers
+from fkeras.layers.lora import Lora
 
 # -------------------------------------------------------------------------------------- pure functions
 
@@ -140,7 +141,7 @@ def unmasked_steps(x, mask_value=0.0):
 
 
 @layers.register
-class Dense(Layer):
+class Dense(Lora):
     """Fully connected layer: y = activation(x @ kernel + bias) over the last axis.
 
     Args:
@@ -151,6 +152,7 @@ class Dense(Layer):
         kernel_regularizer, bias_regularizer: Penalties on the weights.
         activity_regularizer: Penalty on the output.
         kernel_constraint, bias_constraint: Applied to the weights after each update.
+        lora_rank, lora_alpha: See `Lora`.
 
     Input shape: [B, ..., I]. Output shape: [B, ..., units].
 
@@ -159,7 +161,7 @@ class Dense(Layer):
         (2, 4)
 
     Reference:
-        As Keras 3, without its `lora_rank` and quantization.
+        As Keras 3, without its quantization.
     """
 
     units: int = setting(positive_int)
@@ -191,7 +193,7 @@ class Dense(Layer):
             (shape[-1], self.units), self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint
         )
         bias = Weight((self.units,), self.bias_initializer, self.bias_regularizer, self.bias_constraint)
-        return {"kernel": kernel, "bias": bias} if self.use_bias else {"kernel": kernel}
+        return self.with_adapters({"kernel": kernel, "bias": bias} if self.use_bias else {"kernel": kernel})
 
     def forward(self, params, state, x, ctx):
         return self.activation(dense(x, params["kernel"], params.get("bias"))), state
@@ -204,7 +206,7 @@ class Dense(Layer):
 
 
 @layers.register
-class EinsumDense(Layer):
+class EinsumDense(Lora):
     """Dense layer over any axes: y = activation(einsum(equation, x, kernel) + bias).
 
     Args:
@@ -214,14 +216,14 @@ class EinsumDense(Layer):
         activation: Function of the result; None is linear.
         bias_axes: Letters of the output that the bias has; None is no bias.
         kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, kernel_constraint,
-        bias_constraint: As in Dense. Scaled initializers count fans by the equation.
+        bias_constraint, lora_rank, lora_alpha: As in Dense. Scaled initializers count fans by the equation.
 
     Example:
         >>> EinsumDense("abc,cd->abd", (None, 4), bias_axes="d")(jnp.ones((2, 5, 3))).shape
         (2, 5, 4)
 
     Reference:
-        As Keras 3, without its `lora_rank` and quantization.
+        As Keras 3, without its quantization.
     """
 
     equation: str
@@ -252,7 +254,7 @@ class EinsumDense(Layer):
         weights = {"kernel": Weight(kernel, start, self.kernel_regularizer, self.kernel_constraint)}
         if bias is not None:
             weights["bias"] = Weight(bias, self.bias_initializer, self.bias_regularizer, self.bias_constraint)
-        return weights
+        return self.with_adapters(weights)
 
     def forward(self, params, state, x, ctx):
         y = einsum_dense(x, params["kernel"], params.get("bias"), equation=self.equation)
