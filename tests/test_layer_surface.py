@@ -1,6 +1,8 @@
 """Layers as programs touch them: weights left out, shapes and masks by name, adapters, new layers beside Keras's."""
 
 import copy
+import doctest
+import importlib
 
 import jax
 import jax.numpy as jnp
@@ -245,7 +247,7 @@ def test_a_jax_function_is_a_layer(keras, tmp_path):
         model.save(str(tmp_path / "m.keras"))
         again = fkeras.models.load_model(str(tmp_path / "m.keras"))
     np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
-    params, state = ours.init(jax.random.key(0), (None, 3))
+    params, _ = ours.init(jax.random.key(0), (None, 3))
     np.testing.assert_array_equal(
         params["params.0.w"], L.JaxLayer(call_net, init_net, seed=3).init(1, (2, 3))[0]["params.0.w"]
     )
@@ -260,3 +262,9 @@ def test_a_jax_layer_says_which_parameters_its_functions_lack():
         L.JaxLayer(lambda params, inputs: inputs)
     with pytest.raises(ValueError, match="call_fn takes a `state`; give one beside `params`"):
         L.JaxLayer(lambda params, state, inputs: inputs, params={})
+
+
+@pytest.mark.parametrize("name", ["lora", "adaptive_pooling", "jax_layer", "embedding", "normalization"])
+def test_examples_run(name):
+    found = doctest.testmod(importlib.import_module(f"fkeras.layers.{name}"), extraglobs={"jax": jax, "jnp": jnp})
+    assert found.failed == 0 and found.attempted > 0
