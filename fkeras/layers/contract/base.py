@@ -53,6 +53,9 @@ from fkeras.layers.contract.variables import Cell, Variable, revision
 
 layers = Registry("layer", "keras.layers")
 
+# Weights that may be left out, and the settings that say so: they are None, as in Keras.
+_OPTIONS = {"bias": ("use_bias", "bias_axes"), "gamma": ("scale",), "beta": ("center",)}
+
 # Attributes of ours that may hold layers which are no part of the layer, or hold them another way.
 _NO_CHILDREN = {"_call", "_nodes", "_real", "_recorder", "_chain", "_input", "_compiled", "_compile_arguments"}
 
@@ -124,9 +127,9 @@ class Layer(Configured, kw_only=True):
         """
         return None
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, x, previous_mask=None):
         """Returns the mask of the output: that of the input, if the layer supports masking."""
-        return mask if self.supports_masking else None
+        return previous_mask if self.supports_masking else None
 
     def children(self):
         """Returns {key in the parameter tree: layer} of the layers inside this one."""
@@ -368,10 +371,19 @@ class Layer(Configured, kw_only=True):
 
         return jax.eval_shape(run, tree.unflatten(params), tree.unflatten(state), inputs, masks)
 
-    def compute_output_shape(self, input_shape):
-        """Returns the output's shape (a tree of them for several outputs) for `input_shape`, batch axis first."""
+    def compute_output_shape(self, *shapes, **named):
+        """Returns the output's shape (a tree of them for several outputs) for input shapes with the batch axis first.
+
+        Several arguments of a call have a shape each, in order or by name: `query_shape`, `value_shape`.
+        """
         dtype = "int32" if self.takes_ints == "only" else self.dtype.compute_dtype
-        specs = jax.tree.map(lambda s: Spec(s, dtype), as_shape(input_shape), is_leaf=is_shape)
+
+        def spec(shape):
+            return jax.tree.map(lambda s: Spec(s, dtype), as_shape(shape), is_leaf=is_shape)
+
+        args = [spec(shape) for shape in (*shapes, *(() if shapes else [named.pop(next(iter(named)))]))]
+        more = {n.removesuffix("_shape"): spec(shape) for n, shape in named.items() if shape is not None}
+        specs = self.pack(*args, **more) if len(args) > 1 or more else args[0]
         return jax.tree.map(lambda s: s.shape, self.compute_output_spec(specs), is_leaf=is_spec)
 
     # ------------------------------------------------------------------------------------- the face
@@ -408,6 +420,8 @@ class Layer(Configured, kw_only=True):
         cell = self.__dict__.get("_cell")
         if cell is not None and name in cell.declared:
             return Variable(self, name)
+        if cell is not None and any(option in self._fields for option in _OPTIONS.get(name, ())):
+            return None  # a weight that the settings leave out
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}." + self._unbuilt_hint(name))
 
     def _unbuilt_hint(self, name):
@@ -768,6 +782,39 @@ class Layer(Configured, kw_only=True):
         if not self._nodes:
             raise AttributeError(f"{self.label} has no {what}: it was not called on symbols of a graph.")
         return self._nodes[-1]
+
+    def save_own_variables(self, store):
+        """Writes the layer's own arrays, not those of layers inside, into a dict by their numbers."""
+        store.update({str(i): v.numpy() for i, v in enumerate(self._own_variables())})
+
+    def load_own_variables(self, store):
+        """Reads what `save_own_variables` wrote.
+
+        Raises:
+            ValueError: It holds another number of arrays, or one of another shape.
+        """
+        own = self._own_variables()
+        if len(store.keys()) != len(own):
+            raise ValueError(f"{self.label}: expected {len(own)} arrays of its own, got {len(store.keys())}.")
+        for v, array in [(v, v.convert(np.asarray(store[str(i)]))) for i, v in enumerate(own)]:
+            v.store(array)
+
+    def _own_variables(self):
+        self._require_built("save its weights")
+        return [v for v in self.weights if v.layer is self]
+
+    def get_build_config(self):
+        """Returns the input shape that the layer was built with, or None."""
+        shapes = self._cell.shapes if self._cell is not None else ()
+        return {"input_shape": shapes[0]} if shapes else None
+
+    def build_from_config(self, config):
+        """Builds the layer as `get_build_config` of another one said."""
+        if config:
+            self.build(config["input_shape"])
+
+    quantization_mode = None  # there are no quantized layers
+    metrics_variables = property(lambda self: [v for m in self.metrics for v in m.variables])
 
     @property
     def compute_dtype(self):
