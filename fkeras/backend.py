@@ -108,7 +108,7 @@ def _l2_normalize(x, axis):
 def _dot(x, y):
     shapes = ops.shape(x), ops.shape(y)
     if len(shapes[0]) > 2 or len(shapes[1]) > 2:  # the last axis of x with the last but one of y
-        return ops.tensordot(x, y, axes=[[len(shapes[0]) - 1], [max(len(shapes[1]) - 2, 0)]])
+        return ops.tensordot(x, y, axes=[[len(shapes[0]) - 1], [builtins.max(len(shapes[1]) - 2, 0)]])
     return ops.matmul(x, y)
 
 
@@ -469,7 +469,7 @@ def placeholder(shape=None, ndim=None, dtype=None, sparse=False, name=None):
         ValueError: Always.
     """
     raise ValueError(
-        f"placeholder: a graph begins with a symbol, Input({tuple(shape or ())[1:]}); there are no sessions."
+        f"placeholder: a graph begins with Input({tuple(shape or ())[1:]}), a symbol; there are no sessions."
     )
 
 
@@ -590,7 +590,7 @@ def gradients(loss, variables):
 
 
 def _roots(end, cut):
-    """Returns (the input symbols behind `end` in a graph that begins at `cut`, whether `end` is computed from `cut`)."""
+    """Returns (input symbols behind `end` in a graph that begins at `cut`, whether `end` is computed from `cut`)."""
     roots, seen, stack, depends = {}, set(), [end], False
     while stack:
         one = stack.pop()
