@@ -132,11 +132,11 @@ def _program(model, work, rows, synchronizes):
     from jax.sharding import AbstractMesh, PartitionSpec
 
     from fkeras import losses
-    from fkeras.training.step import OutputGoal, Program, TrainState
+    from fkeras.training.step import Objective, Program, TrainState
 
     loss = losses.SparseCategoricalCrossentropy(from_logits=True) if work.classes else losses.MeanSquaredError()
-    goals = [OutputGoal(loss, 1.0, None, ())]
-    program = Program(model, model.optimizer, goals, model.trained_paths(), AXIS, synchronizes)
+    objectives = [Objective(loss, 1.0, None, ())]
+    program = Program(model, model.optimizer, objectives, model.trained_paths(), AXIS, synchronizes)
 
     def array(shape, integer):
         return jax.ShapeDtypeStruct((rows, *shape), jnp.int32 if integer else jnp.float32)

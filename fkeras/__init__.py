@@ -19,14 +19,17 @@ from fkeras import (
     ops,
     optim,
     optimizers,
+    preprocessing,
     random,
     regularizers,
     saving,
     tree,
     utils,
+    visualization,
 )
 from fkeras.core.dtypes import DTypePolicy
 from fkeras.core.symbol import Symbol as KerasTensor
+from fkeras.core.variable import Variable, name_scope
 from fkeras.initializers import Initializer
 from fkeras.layers import Layer, Operation
 from fkeras.losses import Loss
@@ -52,6 +55,7 @@ __all__ = [
     "Optimizer",
     "Regularizer",
     "Sequential",
+    "Variable",
     "__version__",
     "activations",
     "backend",
@@ -67,12 +71,19 @@ __all__ = [
     "metrics",
     "mixed_precision",
     "models",
+    "name_scope",
     "ops",
     "optim",
     "optimizers",
+    "preprocessing",
     "random",
     "regularizers",
     "saving",
     "tree",
     "utils",
+    "visualization",
 ]
+
+
+def __dir__():
+    return sorted(__all__)

@@ -9,6 +9,7 @@ import inspect
 import jax
 import jax.numpy as jnp
 
+from fkeras.core.dtypes import at_least_float32
 from fkeras.core.settings import Registry, custom_object_scope
 from fkeras.core.settings import serialize as _serialize
 
@@ -523,7 +524,7 @@ def sparsemax(x, axis=-1):
 
 def _wide(x):
     """Returns half precision as float32, for sums."""
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return x.astype(at_least_float32(x.dtype))
 
 
 swish, hard_swish = silu, hard_silu  # Keras's other names

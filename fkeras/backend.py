@@ -15,6 +15,7 @@ from fkeras import activations, ops, random
 from fkeras.core.dtypes import epsilon, floatx, image_data_format, set_image_data_format
 from fkeras.core.settings import nearest
 from fkeras.core.symbol import Symbol
+from fkeras.core.variable import name_scope  # noqa: F401
 from fkeras.layers.contract.base import Layer, Weight
 from fkeras.layers.contract.variables import Variable
 from fkeras.layers.input import Input, InputLayer  # noqa: F401  (Input: of the examples)
@@ -411,11 +412,6 @@ def set_image_dim_ordering(dim_ordering):
     if dim_ordering not in ("tf", "th"):
         raise ValueError(f"set_image_dim_ordering: expected 'tf' or 'th', got {dim_ordering!r}.")
     set_image_data_format("channels_last" if dim_ordering == "tf" else "channels_first")
-
-
-def name_scope(name):
-    """Returns a context in which operations carry a name in profiles."""
-    return jax.named_scope(name)
 
 
 def manual_variable_initialization(value):

@@ -114,7 +114,7 @@ def _word_dropout(cls, kwargs):
     if kwargs.pop("dropout", None):
         warnings.warn(
             "Embedding(dropout=...): Keras 1 dropped whole words while training; the layer here does not. It predicts "
-            "the same. To go on training so, put SpatialDropout1D behind it.",
+            "the same. To go on training so, put SpatialDropout1D after it.",
             stacklevel=4,
         )
     return kwargs

@@ -13,6 +13,11 @@ from fkeras.core.dtypes import (
     set_floatx,
     set_image_data_format,
 )
+from fkeras.core.messages import (
+    disable_interactive_logging,
+    enable_interactive_logging,
+    is_interactive_logging_enabled,
+)
 
 
 def backend():

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fkeras.core import dtypes
+from fkeras.core.dtypes import at_least_float32
 from fkeras.core.settings import Configured, Registry, custom_object_scope, setting
 from fkeras.core.settings import serialize as _serialize
 
@@ -33,9 +34,9 @@ def project_norm(w, min_value=0.0, max_value=float("inf"), rate=1.0, axis=0):
         [0.6, 0.3, 0.8, 0.4]
     """
     w = jnp.asarray(w)
-    wide = w.astype(jnp.promote_types(w.dtype, jnp.float32))
+    wide = w.astype(at_least_float32(w.dtype))
     squares = jnp.sum(jnp.square(wide), axis=axis, keepdims=True)
-    norms = jnp.sqrt(jnp.where(squares > 0, squares, 1)) * (squares > 0)  # the root's own slope at 0 is infinite
+    norms = jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)  # the root's slope at 0 is infinite
     wanted = rate * jnp.clip(norms, min_value, max_value) + (1 - rate) * norms
     return (wide * (wanted / (norms + dtypes.epsilon()))).astype(w.dtype)
 

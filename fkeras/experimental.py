@@ -22,8 +22,11 @@ def export_saved_model(model, saved_model_path, overwrite=True, include_optimize
         FileExistsError: The folder exists and `overwrite` is False, or it is not a SavedModel.
 
     Example:
-        >>> export_saved_model(model, "exported")
-        >>> served = tensorflow.saved_model.load("exported").signatures["serving_default"]
+        >>> export_saved_model(Sequential([Input((4,)), Dense(2)]), "exported")
+        >>> load_from_saved_model("exported").count_params()
+        10
+
+    TensorFlow serves it as `tensorflow.saved_model.load("exported").signatures["serving_default"]`.
     """
     saving.save_model(model, saved_model_path, overwrite, include_optimizer, "tf")
 

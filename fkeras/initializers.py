@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fkeras.core import dtypes, rng
-from fkeras.core import host_random as draws
+from fkeras.core import dtypes, host_random, rng
+from fkeras.core.dtypes import at_least_float32
 from fkeras.core.settings import Configured, Registry, choice, custom_object_scope, setting
 from fkeras.core.settings import serialize as _serialize
 from fkeras.core.windows import stft_kernel, window_values
@@ -52,7 +52,7 @@ def draw_normal(key, shape, mean=0.0, stddev=1.0, dtype=jnp.float32):
         >>> draw_normal(jax.random.key(0), (2, 3), dtype=jnp.bfloat16).dtype.name
         'bfloat16'
     """
-    return jnp.asarray(draws.normal(key, shape, _drawn_in(dtype)) * stddev + mean, dtype)
+    return jnp.asarray(host_random.normal(key, shape, _drawn_in(dtype)) * stddev + mean, dtype)
 
 
 def draw_truncated_normal(key, shape, mean=0.0, stddev=1.0, dtype=jnp.float32):
@@ -62,7 +62,7 @@ def draw_truncated_normal(key, shape, mean=0.0, stddev=1.0, dtype=jnp.float32):
         >>> bool(abs(draw_truncated_normal(jax.random.key(0), (100,), stddev=3.0)).max() <= 6.0)
         True
     """
-    return jnp.asarray(draws.truncated_normal(key, -2.0, 2.0, shape, _drawn_in(dtype)) * stddev + mean, dtype)
+    return jnp.asarray(host_random.truncated_normal(key, -2.0, 2.0, shape, _drawn_in(dtype)) * stddev + mean, dtype)
 
 
 def draw_uniform(key, shape, minval=0.0, maxval=1.0, dtype=jnp.float32):
@@ -72,7 +72,7 @@ def draw_uniform(key, shape, minval=0.0, maxval=1.0, dtype=jnp.float32):
         >>> draw_uniform(jax.random.key(0), (4,), minval=2.0, maxval=2.0).tolist()
         [2.0, 2.0, 2.0, 2.0]
     """
-    return jnp.asarray(draws.uniform(key, shape, _drawn_in(dtype), minval, maxval), dtype)
+    return jnp.asarray(host_random.uniform(key, shape, _drawn_in(dtype), minval, maxval), dtype)
 
 
 def draw_scaled(key, shape, scale, mode, distribution, input_axes=None, output_axes=None, dtype=jnp.float32):
@@ -110,7 +110,7 @@ def draw_orthogonal(key, shape, gain=1.0, dtype=jnp.float32):
     if len(shape) < 2:
         raise ValueError(f"Orthogonal: expected a shape of at least two axes, got {shape}.")
     rows, columns = math.prod(shape[:-1]), shape[-1]
-    normal = draws.normal(key, (max(rows, columns), min(rows, columns)), _drawn_in(dtype))
+    normal = host_random.normal(key, (max(rows, columns), min(rows, columns)), _drawn_in(dtype))
     lib = np if isinstance(normal, np.ndarray) else jnp
     q, r = lib.linalg.qr(normal)
     # Without the signs of r's diagonal, q would not be uniform over the orthogonal matrices (Mezzadri, 2007).
@@ -122,7 +122,7 @@ def _drawn_in(dtype):
     """Returns the dtype to draw in for a result of `dtype`: at least float32."""
     if not jnp.issubdtype(dtype, jnp.floating):
         raise ValueError(f"Random initial values need a float dtype, got {jnp.dtype(dtype).name}.")
-    return jnp.promote_types(dtype, jnp.float32)
+    return at_least_float32(dtype)
 
 
 # --------------------------------------------------------------------------------------------- family

@@ -4,8 +4,9 @@ import inspect
 
 import jax
 
-from fkeras.core.settings import deserialize, serialize
+from fkeras.core.settings import deserialize, nearest, serialize, some
 from fkeras.core.symbol import Symbol
+from fkeras.core.tree import in_form, is_flat_dict
 from fkeras.graphs.graph import Graph, Traced
 from fkeras.layers.contract import custom
 from fkeras.layers.contract.base import Layer, layers
@@ -98,6 +99,7 @@ class Model(Trainer, Layer):
             return super().pack(x, *args, **kwargs)
         if args:
             raise TypeError(f"{self.label} takes one argument: one array, or a list or dict of its inputs.")
+        x = in_form(x, self._io.inputs)
         return self._input_tree(x if isinstance(x, (list, tuple, dict)) else [x])
 
     def __getstate__(self):
@@ -129,7 +131,7 @@ class Model(Trainer, Layer):
         if self._io is None:
             return None
         inputs = self._io.inputs
-        return sorted(inputs) if isinstance(inputs, dict) else [s.node.layer.name for s in self._io.input_symbols]
+        return sorted(inputs) if is_flat_dict(inputs) else [s.node.layer.name for s in self._io.input_symbols]
 
     @property
     def output_names(self):
@@ -137,7 +139,7 @@ class Model(Trainer, Layer):
         if self._io is None:
             return None
         outputs = self._io.outputs
-        if isinstance(outputs, dict):
+        if is_flat_dict(outputs):
             return sorted(outputs)
         names = [s.node.layer.name for s in self._io.output_symbols]
         return [n if names.count(n) == 1 else f"{n}_{names[:i].count(n)}" if names[:i].count(n) else n
@@ -150,6 +152,12 @@ class Model(Trainer, Layer):
     def input_specs(self):
         """Returns the list of the inputs' symbols."""
         return self._io.input_symbols
+
+    @property
+    def fixed_batch(self):
+        """The number of rows that the inputs state (`batch_shape=(32, ...)`), or None."""
+        sizes = [s.shape[0] for s in (self._io.input_symbols if self._io else ()) if s.shape]
+        return next((size for size in sizes if size is not None), None)
 
     def output_specs(self):
         """Returns the tree of the outputs' shapes and dtypes."""
@@ -174,10 +182,6 @@ class Model(Trainer, Layer):
         return any(
             layer.activity_regularizer is not None or custom.is_keras_style(layer) for layer in self.own_and_inner()
         )
-
-    def sees_batches(self):
-        """True if some layer's `call` may compute something of all rows together, and takes no rows as padding."""
-        return any(custom.sees_batches(layer) for layer in self.own_and_inner())
 
     @property
     def takes_trees(self):
@@ -216,7 +220,12 @@ class Model(Trainer, Layer):
 
     @property
     def layers(self):
-        """The layers in the order of the graph."""
+        """The layers in the order of the graph, without operators and indices (`a + b`, `a[:, 0]`), as in Keras."""
+        return [layer for layer in self.operations if not layer.is_operation]
+
+    @property
+    def operations(self):
+        """All that the graph calls: `layers`, and the operators between them."""
         return list(self.graph.layers if self.graph else self.children().values())
 
     def get_layer(self, name=None, index=None):
@@ -229,15 +238,11 @@ class Model(Trainer, Layer):
             if not -len(self.layers) <= index < len(self.layers):
                 raise ValueError(f"{self.label}: get_layer(index={index}), but it has {len(self.layers)} layers.")
             return self.layers[index]
-        for layer in self.layers:
+        for layer in self.operations:
             if layer.name == name:
                 return layer
-        from fkeras.core.settings import nearest
-
         names = [layer.name for layer in self.layers]
-        raise ValueError(
-            f"{self.label} has no layer {name!r}.{nearest(str(name), names)} Its layers: {', '.join(names)}."
-        )
+        raise ValueError(f"{self.label} has no layer {name!r}.{nearest(name, names)} Its layers: {some(name, names)}.")
 
     def summary(self, line_length=None, positions=None, print_fn=None, expand_nested=False, show_trainable=False,
                 layer_range=None):  # fmt: skip
@@ -267,7 +272,8 @@ class Model(Trainer, Layer):
         from fkeras.saving.functional import functional_from_config
 
         config = {"layers": config} if isinstance(config, list) else config
-        with_calls = "input_layers" in config or "inbound_nodes" in str(config.get("layers", ""))[:100000]
+        inner = config.get("layers") or []
+        with_calls = "input_layers" in config or any(isinstance(c, dict) and c.get("inbound_nodes") for c in inner)
         if "layers" in config and not with_calls:
             return Sequential.from_config(config, custom_objects)
         if "layers" not in config:
@@ -297,8 +303,11 @@ class Model(Trainer, Layer):
             options: Of the format: overwrite, include_optimizer; step, data, platforms.
 
         Example:
-            >>> model.export("exported")
-            >>> model.export("step.stablehlo", format="stablehlo", step="train", data=(x[:1], y[:1]))
+            >>> model = Sequential([Input((4,)), Dense(2)])
+            >>> model.compile("sgd", "mse")
+            >>> model.export("served")
+            >>> data = np.zeros((1, 4)), np.zeros((1, 2))
+            >>> model.export("step.stablehlo", format="stablehlo", step="train", data=data)
         """
         from fkeras import saving
 
@@ -372,7 +381,7 @@ class Sequential(Model):
         return self.graph is not None
 
     def add(self, layer, rebuild=True):
-        """Adds a layer at the end; one that cannot fit behind the others is refused here.
+        """Adds a layer at the end; one that cannot fit after the others is refused here.
 
         `rebuild` is Keras's; adding costs the same with and without.
         """
@@ -381,7 +390,7 @@ class Sequential(Model):
         if isinstance(layer, InputLayer):
             if self._chain or self._head is not None:
                 raise ValueError(
-                    f"{self.label}: an Input can only come first, got one behind {len(self._chain)} layers."
+                    f"{self.label}: an Input can only come first, got one after {len(self._chain)} layers."
                 )
             self._begin(layer)
             return
@@ -406,6 +415,8 @@ class Sequential(Model):
                 self._begin(InputLayer(batch_shape=layer.batch_shape, name=f"{layer.name}_input"))
             elif isinstance(layer, Model) and layer.built and not isinstance(layer.graph.inputs, (list, dict)):
                 self._begin(InputLayer(batch_shape=layer.input_shape, name=f"{layer.name}_input"))
+        if not layer.built:
+            layer._enter(self.path)
         if self._head is not None:
             self._tail = layer(self._tail)
         self._chain.append(layer)
@@ -420,7 +431,7 @@ class Sequential(Model):
         self._graph = self._cell = None
         self._programs = None
         if self._compiled is not None:
-            self._goal_cache, self._paces = {}, {}
+            self._objective_cache, self._paces = {}, {}
 
     def pop(self, rebuild=True):
         """Removes and returns the last layer."""
@@ -485,6 +496,8 @@ class Sequential(Model):
         """The layers in order, without the input."""
         return list(self._chain)
 
+    operations = layers
+
     def __getitem__(self, index):
         """Returns the layer at `index`, or a new Sequential of the layers in a slice (shared, not copied)."""
         return Sequential(self._chain[index]) if isinstance(index, slice) else self._chain[index]
@@ -545,7 +558,11 @@ def clone_model(model, input_tensors=None, clone_function=None):
         clone_function: Function layer -> its copy; by default a layer of the same config.
 
     Example:
-        >>> small = clone_model(model, clone_function=lambda layer: type(layer).from_config(layer.get_config()))
+        >>> def narrow(layer):
+        ...     return Dense(2) if layer.name == "wide" else type(layer).from_config(layer.get_config())
+        >>> model = Sequential([Input((4,)), Dense(64, name="wide"), Dense(1)])
+        >>> clone_model(model, clone_function=narrow).count_params()
+        13
     """
     copy = clone_function or (lambda layer: type(layer).from_config(layer.get_config()))
     if model.graph is None:
@@ -557,7 +574,7 @@ def clone_model(model, input_tensors=None, clone_function=None):
         InputLayer(batch_shape=s.shape, dtype=str(s.dtype), name=s.node.layer.name).output
         for s in model.graph.input_symbols
     ]
-    copies = {id(layer): copy(layer) for layer in model.layers if not isinstance(layer, InputLayer)}
+    copies = {id(layer): copy(layer) for layer in model.operations if not isinstance(layer, InputLayer)}
     if isinstance(model, Sequential):
         return Sequential([*begin, *copies.values()], name=model.name)
     values = dict(zip(map(id, model.graph.input_symbols), begin, strict=True))

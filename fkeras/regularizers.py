@@ -8,6 +8,7 @@ import math
 import jax.numpy as jnp
 
 from fkeras.core import dtypes
+from fkeras.core.dtypes import at_least_float32
 from fkeras.core.settings import Configured, Registry, choice, custom_object_scope, setting
 from fkeras.core.settings import serialize as _serialize
 
@@ -63,7 +64,7 @@ def _wide(x):
     """Returns (`x` in at least float32, the dtype of the result)."""
     x = jnp.asarray(x)
     dtype = x.dtype if jnp.issubdtype(x.dtype, jnp.inexact) else jnp.dtype("float32")
-    return x.astype(jnp.promote_types(dtype, jnp.float32)), dtype
+    return x.astype(at_least_float32(dtype)), dtype
 
 
 # --------------------------------------------------------------------------------------------- family

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import re
 
 os.environ["KERAS_BACKEND"] = "jax"
 os.environ.setdefault("FKERAS_COMPILATION_CACHE", "0")  # what a test measures must not depend on the last run
@@ -37,3 +38,8 @@ def key():
 def keras():
     """Real Keras 3 on the JAX backend: the judge of numbers, files and names."""
     return pytest.importorskip("keras", reason='the judge is part of the "test" extra')
+
+
+def pytest_itemcollected(item):
+    """Leaves the addresses of functions out of the names of tests: every process has to find the same names."""
+    item._nodeid = re.sub(r" at 0x[0-9a-f]+", "", item.nodeid)

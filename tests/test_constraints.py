@@ -1,7 +1,5 @@
 """Constraints: Keras's projections and configs, weights inside their set, found by every name."""
 
-import doctest
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -116,7 +114,3 @@ def test_a_constraint_of_ones_own_survives_a_config():
     assert constraints.deserialize(config, {"Box": Box})(2.0) == 0.5
     with settings.custom_object_scope({"Box": Box}):
         assert constraints.get("Box").size == 1.0
-
-
-def test_the_examples_of_the_docstrings_are_true():
-    assert doctest.testmod(constraints, extraglobs={"jnp": jnp}) == (0, 8)

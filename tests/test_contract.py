@@ -1,5 +1,8 @@
 """The hard cases of the layer contract: state, keys, masks, nesting, several inputs, scans, layers of one's own."""
 
+import inspect
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -179,7 +182,7 @@ def test_keras_style_layers_are_pure(transform, key):
 def test_keras_style_layers_train_save_config_and_share_weights():
     model = fkeras.Sequential([fkeras.Input((4,)), Block(3, name="block"), Dense(1)])
     assert [v.path for v in model.layers[0].weights][:2] == [
-        f"{model.layers[0].first.name}/{n}" for n in ("kernel", "calls")
+        f"{model.name}/block/{model.layers[0].first.name}/{n}" for n in ("kernel", "calls")
     ]
     model.compile(fkeras.optimizers.Adam(0.05), "mse")
     history = model.fit(X, X[:, :1], epochs=10, verbose=0, batch_size=2).history["loss"]
@@ -234,7 +237,7 @@ def test_variables_act_like_arrays_and_take_assignments():
     layer = Dense(2)
     layer.build((None, 4))
     layer.kernel.assign(np.ones((4, 2)))
-    np.testing.assert_array_equal(layer(X), X @ np.ones((4, 2), "float32"))
+    np.testing.assert_allclose(layer(X), X @ np.ones((4, 2), "float32"), rtol=1e-6)
     assert (layer.kernel + 1).shape == (4, 2) and layer.kernel.sum() == 8
     with pytest.raises(ValueError, match=r"expected an array of shape \(4, 2\) for 'kernel', got \(2, 4\)"):
         layer.kernel.assign(np.ones((2, 4)))
@@ -288,8 +291,8 @@ def test_losses_logs_and_metrics_of_a_layer_count_real_rows_only():
 def test_layer_logs_are_the_same_on_two_steps_of_one_dispatch_and_in_gradients():
     model = averager()
     model.fit(X, X, batch_size=2, epochs=2, verbose=0)
-    goals = [fkeras.training.OutputGoal(None, 1.0, None, ())]
-    program = fkeras.training.Program(model, fkeras.optimizers.SGD(0.1), goals, model.trained_paths())
+    objectives = [fkeras.training.Objective(None, 1.0, None, ())]
+    program = fkeras.training.Program(model, fkeras.optimizers.SGD(0.1), objectives, model.trained_paths())
     batch = {"x": X, "y": [None], "w": [np.ones(6, "float32")], "rows": None}
     params, state = model.gather()
     ts = fkeras.training.TrainState(params, state, program.optimizer.init(params), None, jax.random.key(0))
@@ -495,3 +498,23 @@ def test_a_seed_is_an_int_or_none(kind):
     assert cls(**needed, seed=np.int64(3)).seed == 3
     with pytest.raises(TypeError, match=r"\(seed='3'\): expected an int or None, got '3'\."):
         cls(**needed, seed="3")
+
+
+def test_inherited_settings_stand_behind_ones_own_or_where_a_line_says_so():
+    class Penalties(settings.Configured, kw_only=True):
+        l1: float = 0.0
+        l2: float = 0.0
+
+    class Behind(Penalties):
+        units: int
+        seed: int = 7
+
+    class Between(Penalties):
+        units: int
+        _here: ClassVar[Penalties]
+        seed: int = 7
+
+    assert list(Behind._fields) == ["units", "seed", "l1", "l2"]
+    assert list(Between._fields) == ["units", "l1", "l2", "seed"]
+    assert Between(3, 0.5).get_config() == {"units": 3, "l1": 0.5, "l2": 0.0, "seed": 7}
+    assert str(inspect.signature(Between)) == "(units, l1=0.0, l2=0.0, seed=7)"

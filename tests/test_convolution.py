@@ -1,7 +1,6 @@
 """Convolution, pooling and resizing: both formulations against each other, and all layers against real Keras."""
 
 import dataclasses
-import doctest
 import inspect
 import itertools
 
@@ -10,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fkeras.layers import convolution, pooling, resizing
 from fkeras.layers.contract.base import Spec, layers
 from fkeras.layers.convolution import (
     Conv1D,
@@ -124,7 +122,7 @@ def test_both_formulations_of_pooling_agree_also_in_ties(padding):
     assert_same(*by_both(cases))
 
 
-def test_the_gradient_of_a_maximum_goes_to_the_first_of_equal_cells():
+def test_the_gradient_of_a_maximum_goes_to_the_first_of_equal_elements():
     for strides in (2, 1):
         grad = jax.grad(lambda x, s=strides: max_pool(x, 2, s).sum())(jnp.zeros((1, 2, 2, 1)))
         np.testing.assert_array_equal(grad.reshape(2, 2), [[1, 0], [0, 0]])
@@ -308,7 +306,7 @@ def test_shapes_with_unknown_sizes():
 NOTHING_LEFT = Conv2DTranspose(4, 2, padding="same", output_padding=0)
 MISTAKES = [
     (lambda: Conv2D(4, 5).build((None, 4, 9, 3)), r"Conv2D 'conv2d.*': a window of 5 does not fit into the 4 .*axis 1"),
-    (lambda: Conv2D(4, 3, dilation_rate=3).build((None, 9, 6, 3)), r"to 7 by dilation 3.* 6 cells of space axis 2"),
+    (lambda: Conv2D(4, 3, dilation_rate=3).build((None, 9, 6, 3)), r"to 7 by dilation 3.* 6 elements of space axis 2"),
     (lambda: Conv2D(4, 3, groups=2).build((None, 9, 9, 3)), r"the input's 3 channels cannot be cut into groups=2"),
     (lambda: Conv2D(4, 3, groups=2, data_format="channels_first").build((None, 3, 9, 9)), r"3 channels cannot be cut"),
     (lambda: Conv2D(5, 3, groups=2), r"Conv2D 'conv2d.*': filters=5 cannot be cut into groups=2"),
@@ -323,13 +321,13 @@ MISTAKES = [
     (lambda: Conv2D(4, 3).build((None, 8, 8, None)), r"the number of channels must be known"),
     (lambda: DepthwiseConv2D(3, padding="causal"), r"DepthwiseConv2D 'depthwise_conv2d.*': padding 'causal'"),
     (lambda: Conv2DTranspose(4, 3, strides=2, output_padding=2), r"output_padding must be less than the stride"),
-    (lambda: NOTHING_LEFT.build((None, 1, 4, 3)), r"'conv2d_transpose.*leaves nothing of 1 cells"),
+    (lambda: NOTHING_LEFT.build((None, 1, 4, 3)), r"'conv2d_transpose.*leaves nothing of 1 elements"),
     (
         lambda: MaxPooling2D(3).build((None, 2, 9, 3)),
         r"MaxPooling2D 'max_pooling2d.*': a window of 3 does not fit into",
     ),
     (lambda: AveragePooling2D(2, padding="causal"), r"expected one of 'valid', 'same', got 'causal'"),
-    (lambda: Cropping1D((2, 3)).build((None, 5, 2)), r"Cropping1D 'cropping1d.*': .* 5 cells, cannot take 2 \+ 3"),
+    (lambda: Cropping1D((2, 3)).build((None, 5, 2)), r"Cropping1D 'cropping1d.*': .* 5 elements, cannot take 2 \+ 3"),
     (lambda: Cropping2D((1, 2, 3)), r"Cropping2D 'cropping2d.*', cropping=\(1, 2, 3\): expected 2 entries"),
     (lambda: ZeroPadding2D(-1), r"ZeroPadding2D 'zero_padding2d.*', padding=-1: expected an integer >= 0"),
     (lambda: UpSampling2D(interpolation="linear"), r"expected one of 'nearest', .* Did you mean 'bilinear'"),
@@ -345,9 +343,3 @@ MISTAKES = [
 def test_mistakes_are_named(mistake, message):
     with pytest.raises(ValueError, match=message):
         mistake()
-
-
-@pytest.mark.parametrize("module, examples", [(kernels, 4), (convolution, 8), (pooling, 4), (resizing, 6)])
-def test_examples_in_docstrings_run(module, examples):
-    names = {name: layers.lookup(name) for name in KINDS}
-    assert doctest.testmod(module, extraglobs={"jnp": jnp, **names}) == (0, examples)

@@ -11,7 +11,8 @@ import pytest
 import fkeras
 from fkeras import layers
 from fkeras.data import feed, files, sources
-from fkeras.data.sources import BatchSource, Columns, Rooms, make_source
+from fkeras.data.memory import BlockPool
+from fkeras.data.sources import BatchSource, Columns, make_source
 
 X = np.arange(22, dtype=np.float32).reshape(11, 2)
 Y = np.ones((11, 1), np.float32)
@@ -285,15 +286,15 @@ def test_validation_freq_and_names_of_metrics_are_checked_at_the_door():
 
 
 def test_memory_of_blocks_is_used_again_once_nobody_holds_it():
-    rooms = Rooms()
+    pool = BlockPool()
 
     def address():
-        return rooms.empty((2, 3), np.dtype("float32")).ctypes.data
+        return pool.empty((2, 3), np.dtype("float32")).ctypes.data
 
     first = address()
     assert first % 64 == 0 and address() == first
-    held = rooms.empty((2, 3), np.dtype("float32"))
-    view, other = held[:1].T, rooms.empty((6,), np.dtype("float32"))
+    held = pool.empty((2, 3), np.dtype("float32"))
+    view, other = held[:1].T, pool.empty((6,), np.dtype("float32"))
     assert held.ctypes.data == first and other.ctypes.data != first
     del held
     assert address() not in (first, other.ctypes.data)
@@ -302,14 +303,14 @@ def test_memory_of_blocks_is_used_again_once_nobody_holds_it():
 
 
 def test_a_compiled_function_that_still_reads_a_block_holds_its_memory():
-    rooms = Rooms()
+    pool = BlockPool()
     slow = jax.jit(lambda x: jax.lax.fori_loop(0, 300, lambda i, y: jnp.tanh(y @ x), x).sum())
     expected = None
     for _ in range(6):
-        x = rooms.empty((200, 200), np.dtype("float32"))
+        x = pool.empty((200, 200), np.dtype("float32"))
         x[...] = np.eye(200)
         found = slow(x)
         del x
-        rooms.empty((200, 200), np.dtype("float32"))[...] = np.nan  # while it computes
+        pool.empty((200, 200), np.dtype("float32"))[...] = np.nan  # while it computes
         expected = found if expected is None else expected
         assert float(found) == float(expected) and np.isfinite(float(found))

@@ -79,7 +79,7 @@ def test_rows_predicted_one_at_a_time_get_a_program_of_their_own():
     model.set_weights([a + 1 for a in model.get_weights()])
     asked = []
     run = model._run_predict
-    model._run_predict = lambda *args: asked.append(args[3]["x"][0].shape) or run(*args)
+    model._run_predict = lambda *args: asked.append(args[2]["x"][0].shape) or run(*args)
     model.predict(x[:1], verbose=0)  # the program for a single row is there already
     assert asked == [(1, 1, 4)]
     assert [program.why for program in model.compile_report()][1:] == [

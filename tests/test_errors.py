@@ -8,6 +8,7 @@ import pytest
 
 import fkeras
 from fkeras import Sequential, layers
+from fkeras.core.settings import REQUIRED, Configured, Registry
 
 random = np.random.default_rng(0)
 X = random.normal(size=(40, 6)).astype("float32")
@@ -132,3 +133,38 @@ def test_two_thousand_layers_build_in_seconds():
     model = Sequential([layers.Dense(4, input_shape=(4,)), *(layers.Dense(4) for _ in range(1999))])
     assert model.count_params() == 40000
     assert time.process_time() - start < 30  # not a speed test: quadratic work would take minutes
+
+
+@pytest.mark.parametrize("registry", Registry.all, ids=lambda r: r.kind)
+def test_an_unknown_name_is_answered_briefly_with_the_nearest(registry):
+    for name in list(registry.entries):
+        if registry.find(name + "x") is None:
+            with pytest.raises(ValueError) as err:
+                registry.lookup(name + "x")
+            message = str(err.value)
+            assert message.startswith(f"Unknown {registry.kind} {name + 'x'!r}. Did you mean ")
+            meant = re.search(r"Did you mean '(.*?)'\?", message)[1].split("' or '")
+            assert registry.find(name) in map(registry.find, meant) and len(message) < 300
+    for name in ("", "no such thing", "x" * 5000):
+        with pytest.raises(ValueError, match=rf"Unknown {registry.kind} .*Known names: ") as err:
+            registry.lookup(name)
+        assert len(str(err.value)) < 300 and str(err.value).count(", ") <= 6
+    with pytest.raises((TypeError, ValueError)) as err:
+        registry.get({"config": {str(i): i for i in range(1000)}})
+    assert len(str(err.value)) < 300
+
+
+def test_wrong_arguments_are_answered_briefly():
+    classes = {*layers.registry.entries.values(), *fkeras.optim.optimizers.entries.values()}
+    for cls in (c for c in classes if c.__init__ is Configured.__init__):
+        wrong = [((), {"unitz": 3, "no_such_" * 20: 1}), (range(1000), {})]
+        wrong += [((), {})] * any(f.default is REQUIRED for f in cls._fields.values())
+        for args, kwargs in wrong:
+            with pytest.raises(TypeError) as err:
+                cls(*args, **kwargs)
+            assert len(str(err.value)) < 300 and cls.__name__ in str(err.value)
+
+
+def test_a_missing_argument_is_named():
+    with pytest.raises(TypeError, match=r"needs 'filters' and 'kernel_size': Conv2D\(filters, kernel_size, ...\)\.$"):
+        layers.Conv2D()

@@ -74,7 +74,7 @@ for name in names:
     found = []
     for _ in range(12):
         pid = child(forever(name, ones, twos))
-        time.sleep(0.02 + 0.04 * rng.random())
+        time.sleep(0.02 + 0.1 * rng.random())
         os.kill(pid, signal.SIGKILL)
         ended(pid)
         found.append(seen(name))

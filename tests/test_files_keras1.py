@@ -287,5 +287,5 @@ def test_what_no_longer_exists_is_named(layer, message):
 
 
 def test_words_dropped_by_an_embedding_are_not_dropped_silently():
-    with pytest.warns(UserWarning, match=r"Keras 1 dropped whole words .* put SpatialDropout1D behind it"):
+    with pytest.warns(UserWarning, match=r"Keras 1 dropped whole words .* put SpatialDropout1D after it"):
         L.Embedding(9, 4, dropout=0.2)

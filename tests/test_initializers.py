@@ -1,6 +1,5 @@
 """Initializers: Keras's numbers for a seed, the stated distributions, pure in (key, shape), found by every name."""
 
-import doctest
 import functools
 import math
 
@@ -330,9 +329,3 @@ def test_initializers_of_ones_own_work_in_both_ways_and_survive_a_config(key):
     assert Pure(2.0)((4,)).shape == (4,)
     with settings.custom_object_scope({"Pure": Pure}):
         assert initializers.get("Pure").top == 1.0
-
-
-def test_the_examples_of_the_docstrings_are_true():
-    examples = {"jax": jax, "jnp": jnp}
-    assert doctest.testmod(initializers, extraglobs=examples) == (0, 20)
-    assert doctest.testmod(windows, extraglobs=examples) == (0, 2)

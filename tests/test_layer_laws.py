@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fkeras.core.settings import Configured
 from fkeras.layers.contract.base import layers
 from tests.catalog import layer_rows
 
@@ -138,3 +139,12 @@ def test_arguments_by_position_are_keras(keras):
         assert mine[: len(theirs)] == theirs, name
         seen += 1
     assert seen > 80
+
+
+def test_editors_see_every_setting():
+    """`help` and `inspect` by the signature, type checkers by the annotations of a class and its bases."""
+    for name, own in layers.entries.items():
+        annotated = {n for base in own.__mro__ for n in inspect.get_annotations(base)}
+        assert set(own._fields) <= annotated, name
+        if own.__init__ is Configured.__init__:
+            assert set(inspect.signature(own).parameters) == set(own._fields), name

@@ -1,7 +1,5 @@
 """Regularizers: Keras's penalties and configs, finite gradients, found by every name."""
 
-import doctest
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -130,7 +128,3 @@ def test_a_regularizer_of_ones_own_survives_a_config():
         assert regularizers.get(config).factor == 2.0
     own = lambda w: jnp.sum(w)  # noqa: E731
     assert regularizers.get(own) is own
-
-
-def test_the_examples_of_the_docstrings_are_true():
-    assert doctest.testmod(regularizers, extraglobs={"jnp": jnp}) == (0, 9)

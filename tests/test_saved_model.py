@@ -438,7 +438,7 @@ def test_sizes_are_checked_before_memory_is_taken(tmp_path, monkeypatch):
         data = b"\x0a" + wire.varint(len(data)) + data
     with pytest.raises(ValueError, match="nest deeper"):
         nested.decode(data, "x")
-    with pytest.raises(ValueError, match="ends behind its message"):
+    with pytest.raises(ValueError, match="ends beyond its message"):
         kind.decode(b"\x12\xff\xff\xff\xff\x0f", "x")
     with pytest.raises(ValueError, match="claims 1073741824 bytes"):
         table.unpack_snappy(wire.varint(1 << 30) + b"\0a", "x")

@@ -1,5 +1,8 @@
 """Utilities, random numbers, process-wide defaults and the bundled data, against NumPy and real Keras."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -125,3 +128,118 @@ def test_the_main_job(tmp_path):
     accuracy = float(re.search(r"accuracy ([\d.]+)%", out.stdout)[1])
     assert accuracy >= 97.0
     assert "predictions are equal" in out.stdout and "on cpu" in out.stdout and (tmp_path / "digits.h5").exists()
+
+
+def test_batches_are_packed_and_unpacked_as_by_keras(keras):
+    x, y, w = np.ones(2), np.zeros(2), np.full(2, 3)
+    for given in ((x,), (x, y), (x, y, w), ([x, y],), ((x, y), None, w)):
+        assert str(utils.pack_x_y_sample_weight(*given)) == str(keras.utils.pack_x_y_sample_weight(*given))
+    for data in (x, (x,), (x, y), (x, y, w), [x, y]):
+        assert str(utils.unpack_x_y_sample_weight(data)) == str(keras.utils.unpack_x_y_sample_weight(data))
+    with pytest.raises(ValueError, match="got a tuple of 4"):
+        utils.unpack_x_y_sample_weight((x, y, w, x))
+
+
+def test_data_sets_and_rows_by_number_are_split():
+    data = fkeras.data.Dataset.of_rows(10, lambda i: np.int32(i))
+    left, right = utils.split_dataset(data, 0.7)
+    assert [int(x) for x in left] == list(range(7)) and len(right) == 3
+    left, right = utils.split_dataset(data, right_size=4, shuffle=True, seed=1)
+    parts = [[int(x) for x in part] for part in (left, right)]
+    assert sorted(parts[0] + parts[1]) == list(range(10)) and parts[0] != list(range(6))
+    assert [int(x) for x in left] == parts[0]  # the same in every epoch
+
+    class Rows:
+        def __len__(self):
+            return 6
+
+        def __getitem__(self, i):
+            return np.full(2, i), i % 2
+
+    left, right = utils.split_dataset(Rows(), 4)
+    assert next(iter(left.batch(4)))[0].shape == (4, 2) and len(right) == 2
+    with pytest.raises(ValueError, match="does not know its length; use take"):
+        utils.split_dataset(data.repeat(), 0.5)
+
+
+def test_dtypes_have_one_name(keras):
+    import jax.numpy as jnp
+
+    for dtype in (None, "float16", np.float64, np.dtype("int8"), jnp.bfloat16, bool, int, float, str, jnp.int32):
+        assert utils.standardize_dtype(dtype) == keras.utils.standardize_dtype(dtype), dtype
+    with pytest.raises(ValueError, match=r"Unknown dtype 'flaot32'\. Did you mean 'float32'"):
+        utils.standardize_dtype("flaot32")
+
+
+def test_values_of_graphs_know_their_inputs():
+    a, b, c = (fkeras.Input((3,), name=name) for name in "abc")
+    y = fkeras.layers.Dense(2)(fkeras.layers.Add()([a, b]))
+    assert [x.name for x in utils.get_source_inputs(y)] == ["a", "b"]
+    assert utils.get_source_inputs(c) == [c] or utils.get_source_inputs(c)[0] is c
+    assert utils.is_keras_tensor(y) and not utils.is_keras_tensor(np.ones(2)) and not utils.is_keras_tensor([y])
+
+
+def test_configs_are_keras(keras):
+    for kind in (utils.Config, keras.utils.Config):
+        config = kind(rate=0.1)
+        config.units, config["seed"] = 3, 1
+        config.update({"seed": 2})
+        assert config.as_dict() == {"rate": 0.1, "units": 3, "seed": 2} and config.seed == 2 and "rate" in config
+        assert list(config.keys()) == ["rate", "units", "seed"] and config.pop("units") == 3 and len(config) == 2
+        assert config.to_json() == '{"rate": 0.1, "seed": 2}' and config.get("none", 5) == 5
+        config.freeze()
+        assert config.frozen
+        for change in (lambda c: setattr(c, "rate", 1), lambda c: c.update(rate=1), lambda c: c.pop("rate")):
+            with pytest.raises(ValueError, match="frozen"):
+                change(config)
+        config.unfreeze()
+        config.rate = 1
+    with pytest.raises(AttributeError, match="Config has no 'rat'"):
+        utils.Config(rate=1).rat  # noqa: B018
+    assert pickle.loads(pickle.dumps(utils.Config(a=1))) == copy.copy(utils.Config(a=1))
+
+
+def test_messages_go_to_logging_when_nobody_watches(capsys, caplog, tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.txt").write_text("x")
+    model = fkeras.Sequential([fkeras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    assert utils.is_interactive_logging_enabled() and fkeras.config.is_interactive_logging_enabled()
+    try:
+        utils.disable_interactive_logging()
+        with caplog.at_level("INFO", "fkeras"):
+            utils.text_dataset_from_directory(tmp_path)
+            model.fit(np.ones((4, 1)), np.ones((4, 1)), epochs=2)
+    finally:
+        utils.enable_interactive_logging()
+    assert capsys.readouterr().out == "" and caplog.messages[0] == "Found 1 files belonging to 1 classes."
+    assert "Epoch 1/2" in caplog.messages and caplog.text.count("loss:") == 2
+    utils.text_dataset_from_directory(tmp_path)
+    assert "Found 1 files" in capsys.readouterr().out
+
+
+def test_keras_names_are_here(keras):
+    """What is left out: features of tables, boxes, and the legacy module of file formats."""
+    missing = {n for n in dir(keras.utils) if n[0] != "_"} - set(dir(utils))
+    assert missing <= {"FeatureSpace", "bounding_boxes", "legacy"}
+    for name in ("datasets", "preprocessing", "preprocessing.image", "preprocessing.sequence"):
+        its, ours = keras, fkeras
+        for part in name.split("."):
+            its, ours = getattr(its, part), getattr(ours, part)
+        assert {n for n in dir(its) if n[0] != "_"} <= set(dir(ours)), name
+
+
+def test_modules_of_keras_2_lead_to_the_names_of_today():
+    from fkeras.utils import old_modules
+
+    for name, names in old_modules.NAMES.items():
+        assert set(names.split()) <= set(utils.__all__), name
+    with pytest.warns(
+        DeprecationWarning, match=r"fkeras\.utils\.np_utils\.to_categorical is called fkeras\.utils\.to_c"
+    ):
+        from fkeras.utils.np_utils import to_categorical
+    assert to_categorical is utils.to_categorical
+    with pytest.warns(DeprecationWarning):
+        assert fkeras.utils.vis_utils.plot_model is utils.plot_model
+    with pytest.raises(AttributeError, match="np_utils has no 'accuracy'. It has: to_categorical, normalize"):
+        fkeras.utils.np_utils.accuracy  # noqa: B018

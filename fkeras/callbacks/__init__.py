@@ -4,7 +4,8 @@
 that averages, and `OrbaxCheckpoint` needs Orbax.
 """
 
-from fkeras.callbacks.base import Callback, CallbackList, LambdaCallback
+from fkeras.callbacks.base import Callback, LambdaCallback
+from fkeras.callbacks.callback_list import CallbackList
 from fkeras.callbacks.checkpoint import BackupAndRestore, ModelCheckpoint
 from fkeras.callbacks.logs import Logs
 from fkeras.callbacks.monitor import EarlyStopping, ReduceLROnPlateau, TerminateOnNaN
@@ -28,3 +29,7 @@ __all__ = [
     "ReduceLROnPlateau",
     "TerminateOnNaN",
 ]
+
+
+def __dir__():
+    return sorted(__all__)

@@ -9,7 +9,7 @@ from collections import ChainMap
 from fkeras.callbacks.base import Callback, ConfiguredCallback, is_overridden
 from fkeras.callbacks.monitor import MonitorCallback, modes
 from fkeras.callbacks.progbar import say
-from fkeras.core.settings import nearest, setting
+from fkeras.core.settings import nearest, setting, some
 from fkeras.distribute import is_main
 
 
@@ -109,7 +109,7 @@ class ModelCheckpoint(SavingCallback, MonitorCallback):
             known = [*place, *(logs or {})]
             raise KeyError(
                 f"ModelCheckpoint(filepath={self.filepath!r}): {err.args[0]!r} is not among the logs. "
-                f"Available: {', '.join(known)}.{nearest(err.args[0], known)}"
+                f"Available: {some(err.args[0], known)}.{nearest(err.args[0], known)}"
             ) from None
 
     def save(self, epoch, batch, logs):

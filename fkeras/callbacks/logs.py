@@ -23,6 +23,11 @@ def as_float(value):
         return value
 
 
+def _read(value):
+    """A number for a scalar; a vector, also of one entry, stays one: a score per output."""
+    return np.asarray(value) if getattr(value, "ndim", 0) else as_float(value)
+
+
 class Logs(dict):
     """A dict of name -> float that is computed when a value is first read, not before.
 
@@ -56,7 +61,7 @@ class Logs(dict):
             for value in values.values():  # all copies start before the first one is waited for
                 if hasattr(value, "copy_to_host_async"):
                     value.copy_to_host_async()
-            dict.update(self, {name: as_float(value) for name, value in values.items()})
+            dict.update(self, {name: _read(value) for name, value in values.items()})
 
     def copy(self):
         """Returns a plain dict of the floats."""

@@ -7,7 +7,8 @@ import warnings
 from fkeras.callbacks.base import Callback, ConfiguredCallback
 from fkeras.callbacks.logs import as_float, as_logs
 from fkeras.callbacks.progbar import say
-from fkeras.core.settings import choice, nearest, setting
+from fkeras.callbacks.schedule import rated
+from fkeras.core.settings import choice, nearest, setting, some
 
 # The last words of the names of metrics that should rise and of those that should fall. "precision_at_recall" and its
 # kin rise.
@@ -119,7 +120,7 @@ class MonitorCallback(ConfiguredCallback):
             names = list(logs or {})
             warnings.warn(
                 f"{type(self).__name__}: {self.monitor!r} is not among the logs, so {consequence}. "
-                f"Available: {', '.join(names) or 'nothing'}.{nearest(self.monitor, names)}",
+                f"Available: {some(self.monitor, names) or 'nothing'}.{nearest(self.monitor, names)}",
                 stacklevel=3,
             )
         value = as_float(value)
@@ -261,8 +262,8 @@ class ReduceLROnPlateau(MonitorCallback):
 
     def on_epoch_end(self, epoch, logs=None):
         logs = {} if logs is None else logs
-        optimizer = self.model.optimizer
-        rate = logs["learning_rate"] = float(optimizer.learning_rate)
+        several = rated(self.model.optimizer)
+        logs["learning_rate"] = float(several[0].learning_rate)
         current = self.current(logs, "the learning rate is not reduced")
         if current is None:
             return
@@ -275,11 +276,14 @@ class ReduceLROnPlateau(MonitorCallback):
         if self.in_cooldown():
             return
         self.wait += 1
-        if self.wait >= self.patience and not _at_floor(rate, self.min_lr):
-            optimizer.learning_rate = lower = max(rate * self.factor, self.min_lr)
+        above = [one for one in several if not _at_floor(float(one.learning_rate), self.min_lr)]
+        if self.wait >= self.patience and above:
             self.cooldown_counter, self.wait = self.cooldown, 0
-            if self.verbose:
-                say(f"Epoch {epoch + 1}: learning rate lowered from {rate:.6g} to {lower:.6g}.")
+            for one in above:
+                rate = float(one.learning_rate)
+                one.learning_rate = lower = max(rate * self.factor, self.min_lr)
+                if self.verbose:
+                    say(f"Epoch {epoch + 1}: learning rate lowered from {rate:.6g} to {lower:.6g}.")
 
 
 def _at_floor(rate, floor):

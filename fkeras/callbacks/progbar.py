@@ -8,6 +8,7 @@ import numpy as np
 
 from fkeras.callbacks.base import Callback
 from fkeras.callbacks.logs import as_logs, is_ready
+from fkeras.core import messages
 
 BOLD, GREEN, WHITE, PLAIN = "\x1b[1m", "\x1b[32m", "\x1b[37m", ""
 
@@ -89,6 +90,9 @@ def _end_line():
 
 
 def _write(text):
+    if not messages.is_interactive_logging_enabled():
+        messages.log(text)
+        return
     stream = sys.stdout
     encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
@@ -100,6 +104,8 @@ def _write(text):
 
 
 def _on_terminal():
+    if not messages.is_interactive_logging_enabled():
+        return False
     stream = sys.stdout
     return bool(getattr(stream, "isatty", bool)()) or "ipykernel" in sys.modules or "PYCHARM_HOSTED" in os.environ
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from fkeras.callbacks.base import Callback, ConfiguredCallback
 from fkeras.callbacks.logs import as_logs
-from fkeras.core.settings import setting
+from fkeras.core.optional import need
+from fkeras.core.settings import nearest, setting
 from fkeras.distribute import is_main
 
 
@@ -58,6 +59,70 @@ class History(Callback):
         self._unread.append(logs)
         if self.model is not None:
             self.model.history = self
+
+    def plot(self, metrics=None, path=None, show=None):
+        """Draws the losses and metrics over the epochs, each with its validation beside it.
+
+        Args:
+            metrics: Names, or one name; by default all that were logged.
+            path: File to save the picture in, instead of showing it.
+            show: Whether to show it; by default if there is no `path`.
+
+        Returns:
+            With show=False and no path the matplotlib figure, else None.
+
+        Raises:
+            ImportError: matplotlib is not installed.
+            ValueError: A name that was not logged, or nothing was.
+        """
+        names = list(dict.fromkeys(name.removeprefix("val_") for name in self.history))
+        if metrics is not None:
+            wanted = [metrics] if isinstance(metrics, str) else list(metrics)
+            if unknown := [name for name in wanted if name not in names]:
+                raise ValueError(
+                    f"History.plot: {unknown[0]!r} was not logged.{nearest(unknown[0], names)} Logged: "
+                    f"{', '.join(names[:9])}."
+                )
+            names = wanted
+        else:
+            names.sort(key=lambda name: (not name.endswith("loss"), name == "learning_rate"))  # losses come first
+        if not names:
+            raise ValueError("History.plot: nothing was logged yet; fit the model first.")
+        show = path is None if show is None else show
+        cols = min(len(names), 3)
+        rows = -(-len(names) // cols)
+        size = (4.5 * cols, 3.2 * rows)
+        if show:
+            figure = need("matplotlib.pyplot", "History.plot").figure(figsize=size, layout="constrained")
+        else:  # one that nobody has to close
+            figure = need("matplotlib.figure", "History.plot").Figure(figsize=size, layout="constrained")
+        for place, name in enumerate(names, 1):
+            axes = figure.add_subplot(rows, cols, place)
+            for key, label, style in ((name, "training", "o-"), (f"val_{name}", "validation", "s--")):
+                values = self.history.get(key)
+                if values is not None:
+                    epochs = self._epochs_of(values)
+                    axes.plot(epochs, values, style, markersize=3 if len(values) > 1 else 6, label=label)
+            axes.set(title=name, xlabel="epoch")
+            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.grid(alpha=0.3)
+            if f"val_{name}" in self.history:
+                axes.legend()
+        if path is not None:
+            figure.savefig(path)
+        elif show:
+            need("matplotlib.pyplot", "History.plot").show()
+        else:
+            return figure
+        return None
+
+    def _epochs_of(self, values):
+        """Returns the numbers of the epochs, from 1, that a list of values belongs to: the last of them, if fewer."""
+        epochs = [epoch + 1 for epoch in self.epoch] or list(range(1, len(values) + 1))
+        if len(values) > len(epochs):  # of several fits in a row
+            return list(range(1, len(values) + 1))
+        step = max(len(epochs) // len(values), 1)  # validation_freq
+        return epochs[step - 1 :: step][: len(values)]
 
 
 class CSVLogger(ConfiguredCallback):

@@ -48,14 +48,19 @@ class LearningRateScheduler(ConfiguredCallback):
         return float(rate)
 
     def on_epoch_begin(self, epoch, logs=None):
-        optimizer = self.model.optimizer
-        optimizer.learning_rate = rate = self.next(epoch, float(optimizer.learning_rate))
-        if self.verbose:
-            say(f"Epoch {epoch + 1}: learning rate {rate:.6g}.")
+        for optimizer in rated(self.model.optimizer):
+            optimizer.learning_rate = rate = self.next(epoch, float(optimizer.learning_rate))
+            if self.verbose:
+                say(f"Epoch {epoch + 1}: learning rate {rate:.6g}.")
 
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None:
-            logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+            logs["learning_rate"] = float(rated(self.model.optimizer)[0].learning_rate)
+
+
+def rated(optimizer):
+    """Returns the optimizers that have learning rates: those inside of a `MultiOptimizer`, or the one."""
+    return getattr(optimizer, "optimizers", None) or [optimizer]
 
 
 def _takes_two(function):

@@ -1,6 +1,7 @@
 """JAX's persistent compilation cache, on by default: a second process that compiles the same programs starts faster.
 
-It lies in a directory that only its owner may write to, because what is read from it is run. Turned off by the
+It lies in a directory that only its owner may write to, because what is read from it is run; an entry that is damaged
+or of another name is compiled anew. Turned off by the
 environment variable `FKERAS_COMPILATION_CACHE=0`; put elsewhere by its value. Whoever configured JAX's own cache
 (`jax_compilation_cache_dir`) keeps that.
 """
@@ -35,6 +36,8 @@ def use_cache():
     jax.config.update("jax_compilation_cache_dir", str(place))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", SHORTEST)
     _look_again()
+    with contextlib.suppress(Exception):  # without JAX's inner names entries are read unchecked, as JAX reads them
+        _seal_entries()
 
 
 def _default_place():
@@ -78,3 +81,45 @@ def _look_again():
     from jax.experimental.compilation_cache import compilation_cache
 
     compilation_cache.reset_cache()
+
+
+def _seal_entries():
+    """Makes JAX's cache check every entry: JAX takes what lies under a name for the program of that name."""
+    from jax._src import compilation_cache
+
+    compilation_cache._initialize_cache()
+    if compilation_cache._cache is not None:
+        compilation_cache._cache = _Sealed(compilation_cache._cache)
+
+
+class _Sealed:
+    """JAX's cache on disk, whose entries begin with a digest of their name and content.
+
+    Args:
+        held: The cache.
+    """
+
+    def __init__(self, held):
+        self._held = held
+
+    def __getattr__(self, name):
+        return getattr(self._held, name)
+
+    def get(self, key):
+        """Returns the entry, or None, and removes it, if it is not what was put there under this name."""
+        value = self._held.get(key)
+        if value is None or value.startswith(_digest(key, value[_DIGEST:])):
+            return None if value is None else value[_DIGEST:]
+        with contextlib.suppress(OSError):
+            os.remove(os.path.join(self._held._path, f"{key}-cache"))
+        return None
+
+    def put(self, key, value):
+        self._held.put(key, _digest(key, value) + value)
+
+
+_DIGEST = 32  # bytes
+
+
+def _digest(key, value):
+    return hashlib.sha256(key.encode() + b"\0" + value).digest()

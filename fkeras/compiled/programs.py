@@ -15,6 +15,7 @@ class Compiled(NamedTuple):
 
     kind: "train", "test" or "predict". why: What was new. at: Date and time. seconds: Tracing and compiling.
     flops: Of one step, as XLA counts them; None where it does not. peak_bytes: Arguments, results and scratch together.
+    batches: What is done to batches: "filled up", or why not.
     """
 
     kind: str
@@ -23,6 +24,7 @@ class Compiled(NamedTuple):
     seconds: float
     flops: float | None
     peak_bytes: int | None
+    batches: str = ""
 
 
 class CompileReport(list):
@@ -37,7 +39,8 @@ class CompileReport(list):
             peak = "?" if c.peak_bytes is None else f"{c.peak_bytes / 2**20:.1f}"
             lines.append(f"{c.kind:8} {c.at:%H:%M:%S}     {c.seconds:8.2f} {flops:>11} {peak:>9}  {c.why}")
         total = sum(c.seconds for c in self)
-        return "\n".join([*lines, f"{len(self)} programs, {total:.2f} s"])
+        notes = dict.fromkeys(f"{c.kind}: batches {c.batches}" for c in self if c.batches not in ("", "filled up"))
+        return "\n".join([*lines, f"{len(self)} programs, {total:.2f} s", *notes])
 
     __repr__ = __str__
 
@@ -70,14 +73,18 @@ class Programs:
     def __init__(self):
         self.made = {}
         self.log = []
+        self.batching = {}  # what may be done to batches, by what that depends on
 
-    def get(self, facts, make):
-        """Returns what `make()` returned for these facts: (whatever it likes, function)."""
+    def get(self, facts, make, batches=""):
+        """Returns what `make()` returned for these facts: (whatever it likes, function).
+
+        batches: What is done to batches, for the report.
+        """
         key = tuple(facts.values())
         if key not in self.made:
             thing, function = make()
             if hasattr(function, "lower"):
-                function = _Observed(function, facts, self.log)
+                function = _Observed(function, facts, self.log, batches)
             self.made[key] = thing, function
         return self.made[key]
 
@@ -93,13 +100,14 @@ class _Entry(NamedTuple):
     at: datetime.datetime
     seconds: float
     compiled: Any
+    batches: str
 
 
 class _Observed:
     """A jitted function that compiles ahead of its first call on new shapes, and notes it."""
 
-    def __init__(self, function, facts, log):
-        self.function, self.facts, self.log = function, facts, log
+    def __init__(self, function, facts, log, batches):
+        self.function, self.facts, self.log, self.batches = function, facts, log, batches
         self.compiled = {}
 
     def ready(self, *args):
@@ -112,7 +120,7 @@ class _Observed:
             return self.compiled[about](*args)
         use_cache()
         at, start = datetime.datetime.now(), time.perf_counter()
-        shapes = _shapes(dict(zip(inspect.signature(self.function).parameters, args, strict=True)))
+        shapes = _shapes(dict(zip(inspect.signature(self.function).parameters, args, strict=False)))
         if jax.process_count() == 1:
             compiled = self.compiled[about] = compile_for(self.facts["kind"], self.function.lower(*args))
             seconds = time.perf_counter() - start
@@ -121,7 +129,7 @@ class _Observed:
             compiled, self.compiled[about] = None, self.function
             out = self.function(*args)
             seconds = time.perf_counter() - start
-        self.log.append(_Entry(self.facts, shapes, self._why(shapes), at, seconds, compiled))
+        self.log.append(_Entry(self.facts, shapes, self._why(shapes), at, seconds, compiled, self.batches))
         return out
 
     def _why(self, shapes):
@@ -157,7 +165,7 @@ def _shapes(arguments):
 
 def _measured(entry):
     if entry.compiled is None:
-        return Compiled(entry.facts["kind"], entry.why, entry.at, entry.seconds, None, None)
+        return Compiled(entry.facts["kind"], entry.why, entry.at, entry.seconds, None, None, entry.batches)
     flops = peak = None
     costs = entry.compiled.cost_analysis()
     costs = costs[0] if isinstance(costs, (list, tuple)) else costs  # JAX 0.4 gave one per device
@@ -167,4 +175,4 @@ def _measured(entry):
     if memory is not None:
         kept = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
         peak = int(kept + memory.temp_size_in_bytes)
-    return Compiled(entry.facts["kind"], entry.why, entry.at, entry.seconds, flops, peak)
+    return Compiled(entry.facts["kind"], entry.why, entry.at, entry.seconds, flops, peak, entry.batches)

@@ -110,6 +110,18 @@ def data_format(value):
     return value
 
 
+def at_least_float32(dtype):
+    """Returns float32, or `dtype` where that is wider: float64 and complex numbers. Also under strict promotion.
+
+    Example:
+        >>> [at_least_float32(d).name for d in ("bfloat16", "int64", "float64")]
+        ['float32', 'float32', 'float64']
+    """
+    dtype = jnp.dtype(dtype)
+    wide = dtype == jnp.float64 or jnp.issubdtype(dtype, jnp.complexfloating)
+    return dtype if wide else jnp.dtype(jnp.float32)
+
+
 def cast_floats(tree, dtype):
     """Casts the float leaves of `tree` to `dtype`; ints, bools and keys stay as they are."""
     import jax

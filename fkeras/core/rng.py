@@ -4,6 +4,7 @@ A key is derived by folding in where it is used: the path of the layer (its CRC-
 global batch. The only remembered number is the process-wide seed that unseeded things draw from.
 """
 
+import contextlib
 import secrets
 import threading
 import zlib
@@ -12,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fkeras.core import host_random as draws
+from fkeras.core import host_random
 
 _lock = threading.Lock()
 _seed = None  # set by `set_seed`, else drawn from the operating system at first use
@@ -40,7 +41,7 @@ def next_seed():
 
 def next_key():
     """Draws a fresh JAX key from the process-wide stream."""
-    return draws.make_key(next_seed())
+    return host_random.make_key(next_seed())
 
 
 def fold(key, *parts):
@@ -52,7 +53,7 @@ def fold(key, *parts):
         False
     """
     for part in parts:
-        key = draws.fold_in(key, zlib.crc32(part.encode()) if isinstance(part, str) else part)
+        key = host_random.fold_in(key, zlib.crc32(part.encode()) if isinstance(part, str) else part)
     return key
 
 
@@ -72,8 +73,66 @@ def rows_draw(sample, key, rows, shape):
     return jax.vmap(lambda k: sample(k, tuple(shape[1:])))(keys)
 
 
+class Place:
+    """Where numbers are drawn from inside a layer's `call`, or a loss: a key for each draw, and one for each row.
+
+    Args:
+        key: Function () -> the key of this place.
+        batch: Rows of the batch; what has as many entries is drawn row by row.
+        rows: int32 [B], each row's number in the global batch, or None for 0..B-1.
+    """
+
+    def __init__(self, key, batch=None, rows=None):
+        self.key, self.batch, self.rows, self.draws = key, batch, rows, 0
+
+    def next_key(self, seed=None):
+        """Returns the key of the next draw."""
+        self.draws += 1
+        return fold(self.key(), "draw", self.draws if seed is None else seed, *([] if seed is None else [self.draws]))
+
+
+_places = threading.local()
+
+
+@contextlib.contextmanager
+def drawing(place):
+    """Within the `with`, `draw` draws from this `Place`."""
+    before = _places.__dict__.get("now")
+    _places.now = place
+    try:
+        yield
+    finally:
+        _places.now = before
+
+
+def place():
+    """Returns the `Place` of the layer that runs now, or None."""
+    return _places.__dict__.get("now")
+
+
+def draw(sample, shape, seed=None, *params):
+    """Draws `sample(key, shape, *params)`: inside a layer from the step's key, row by row where `shape` has the batch.
+
+    Args:
+        sample: Function such as `jax.random.normal`.
+        shape: Tuple.
+        seed: None or something with `next()`: other numbers at every call. An int or a key: the same ones.
+        params: Arrays that broadcast to `shape`, one value for each number drawn.
+    """
+    shape, now = tuple(shape), place()
+    if now is None or not (seed is None or hasattr(seed, "next")):
+        return sample(seed.next() if hasattr(seed, "next") else as_key(seed), shape, *params)
+    key = now.next_key(getattr(seed, "seed", None))
+    if not shape or shape[0] != now.batch:
+        return sample(key, shape, *params)
+    rows = jnp.arange(shape[0]) if now.rows is None else now.rows
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, rows)
+    params = [jnp.broadcast_to(p, shape) for p in params]
+    return jax.vmap(lambda k, *own: sample(k, shape[1:], *own))(keys, *params)
+
+
 def as_key(key):
     """Returns a JAX key for an int seed, a key of either kind, or None (drawn from the process-wide stream)."""
     if key is None:
         return next_key()
-    return draws.make_key(int(key)) if isinstance(key, (int, np.integer)) else jnp.asarray(key)
+    return host_random.make_key(int(key)) if isinstance(key, (int, np.integer)) else jnp.asarray(key)

@@ -8,6 +8,9 @@ constructor, signature, `get_config`, `from_config` and `repr` come from those f
         activation: Fn = setting(activations, "linear")  # converted by a registry
         name: str = setting(default=None, keyword=True)  # keyword only
 
+What a class inherits comes after its own settings, by position. `_here: ClassVar[Base]` between them puts those of
+that base there.
+
 A `Registry` turns what users write (a string in any case or underscore style, a config dict, a class, an
 object, a function) into the object that is meant, and answers a typo with the nearest names.
 """
@@ -17,7 +20,7 @@ import difflib
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, dataclass_transform
+from typing import Any, dataclass_transform, get_args
 
 import numpy as np
 
@@ -28,9 +31,35 @@ REQUIRED = inspect.Parameter.empty
 
 def nearest(name, known):
     """Returns " Did you mean ...?" for the known names closest to `name`, or an empty string."""
-    folded = {_fold(k): k for k in known}
-    close = difflib.get_close_matches(_fold(str(name)), folded, n=3, cutoff=0.6)
-    return f" Did you mean {' or '.join(repr(folded[c]) for c in close)}?" if close else ""
+    close = _close(name, known, 3, 0.6)
+    return f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+
+
+def some(name, known, n=5):
+    """Returns up to `n` of the known names for a message, in their order: the closest to `name` where there are more.
+
+    Example:
+        >>> some("rleu", ["elu", "relu", "softmax", "tanh"], n=2)
+        'elu, relu, ...'
+    """
+    if len(known) <= n:
+        return ", ".join(map(str, known))
+    close = _close(name, known, n, 0.0)
+    return ", ".join([*(str(k) for k in known if str(k) in close), "..."])
+
+
+def _close(name, known, n, cutoff):
+    name, spellings = str(name), {}
+    for one in map(str, known):
+        spellings.setdefault(_fold(one), []).append(one)
+    found = difflib.get_close_matches(_fold(name), spellings, n=n, cutoff=cutoff)
+    return [max(spellings[f], key=lambda one: difflib.SequenceMatcher(None, one, name).ratio()) for f in found]
+
+
+def shortened(value, length=60):
+    """Returns the `repr` of a value, cut where it is longer than fits a message."""
+    text = repr(value)
+    return text if len(text) <= length else text[: length - 3] + "..."
 
 
 def snake_case(name):
@@ -154,10 +183,10 @@ class Registry:
         """Returns the entry called `name`. Raises ValueError naming the nearest known names."""
         entry = self.find(name)
         if entry is None:
-            known = sorted(self.entries)
+            close = nearest(name, self.entries)
             raise ValueError(
-                f"Unknown {self.kind} {name!r}.{nearest(name, known)} Known names: {', '.join(known)}. "
-                f"For one of your own, pass the object itself or name it in `custom_object_scope`."
+                f"Unknown {self.kind} {shortened(name)}.{close} For one of your own, pass the object or name it in "
+                f"`custom_object_scope`.{'' if close else f' Known names: {some(name, self.entries)}'}"
             )
         return entry
 
@@ -179,7 +208,7 @@ class Registry:
         if callable(identifier) or isinstance(identifier, Configured):
             return identifier
         raise TypeError(
-            f"Cannot read {identifier!r} as {_a(self.kind)}: expected a name, a function, an object or a "
+            f"Cannot read {shortened(identifier)} as {_a(self.kind)}: expected a name, a function, an object or a "
             f"config dict, got {type(identifier).__name__}."
         )
 
@@ -187,14 +216,21 @@ class Registry:
         """Builds the object that a config dict describes, in Keras 2's or Keras 3's form."""
         name, inner = config.get("class_name"), config.get("config")
         if not isinstance(name, str):
-            raise ValueError(f"Cannot read a config dict as {_a(self.kind)}: it has no 'class_name': {config!r}.")
+            family = _a(self.kind)
+            raise ValueError(f"Cannot read a config dict as {family}: it has no 'class_name': {shortened(config)}.")
         if name == "function":  # Keras 3 writes a function as {"class_name": "function", "config": "relu"}
             return self.lookup(inner)
         registered = config.get("registered_name")
         entry = (registered and get_registered_object(registered)) or self.lookup(name)
         if not inspect.isclass(entry):
             return entry
-        return entry.from_config(inner or {}) if hasattr(entry, "from_config") else entry(**(inner or {}))
+        number = config.get("shared_object_id") if _shared is not None and self.kind == "layer" else None
+        if number in (_shared or ()):
+            return _shared[number]
+        made = entry.from_config(inner or {}) if hasattr(entry, "from_config") else entry(**(inner or {}))
+        if isinstance(number, int):
+            _shared[number] = made
+        return made
 
     def name_of(self, obj):
         """Returns the name an entry was registered under, or None."""
@@ -215,6 +251,25 @@ def _a(noun):
     return ("an " if noun[0] in "aeiou" else "a ") + noun
 
 
+_shared: dict | None = None  # while a model is read or written: its layers and their numbers
+
+
+@contextlib.contextmanager
+def sharing():
+    """Within the outermost `with`, layers are written with a number, "shared_object_id", and read once a number.
+
+    Yields:
+        True for the outermost.
+    """
+    global _shared
+    before = _shared
+    _shared = {} if before is None else before
+    try:
+        yield before is None
+    finally:
+        _shared = before
+
+
 def serialize(value):
     """Returns `value` in JSON's types, in Keras 3's forms. A config of a config: objects become dicts."""
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -222,12 +277,15 @@ def serialize(value):
     if isinstance(value, Configured):
         cls = type(value)
         family = next((r for r in Registry.all if r.entries.get(cls.__name__) is cls), None)
-        return {
+        config = {
             "module": family.module if family else None,
             "class_name": cls.__name__,
             "config": value.get_config(),
             "registered_name": None if family else get_registered_name(cls),
         }
+        if _shared is not None and hasattr(value, "own_and_inner"):
+            config["shared_object_id"] = _shared.setdefault(id(value), (len(_shared), value))[0]
+        return config
     if isinstance(value, dict):
         return {str(k): serialize(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -265,6 +323,24 @@ def deserialize(config, custom_objects=None):
 
 
 # ------------------------------------------------------------------------------------------ settings
+
+
+def is_foreign(*values):
+    """True if any of these functions, classes or objects that can be called is the user's: not this package's or JAX's.
+
+    Example:
+        >>> is_foreign(jnp.tanh, None, 3), is_foreign(lambda x: x)
+        (False, True)
+    """
+
+    def foreign(value):
+        if not callable(value):
+            return False
+        value = getattr(value, "func", value)  # of a functools.partial
+        module = getattr(value, "__module__", None) or type(value).__module__
+        return module.split(".")[0] not in ("fkeras", "jax", "jaxlib", "numpy", "builtins")
+
+    return any(map(foreign, values))
 
 
 class Setting:
@@ -319,11 +395,14 @@ class Configured:
     _sealed = False
     __signature__ = _Signature()
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, kw_only=False, **kwargs):
+        """`class Group(Configured, kw_only=True)`: editors, which put a base's settings first, name these ones."""
         super().__init_subclass__(**kwargs)
         own = {}
-        for name in inspect.get_annotations(cls):
+        for name, kind in inspect.get_annotations(cls).items():
             if name.startswith("_"):
+                base = next(iter(get_args(kind)), None)  # ClassVar[Base]: here stand, by position, those of a base
+                own |= base._fields if base in cls.__mro__ else {}
                 continue
             field = cls.__dict__.get(name, REQUIRED)
             if not isinstance(field, Setting):
@@ -411,7 +490,7 @@ def _signature(cls):
         else:
             positional.append(inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=field.default))
     # Fields without a default come first among the positional ones only when they are declared so; a required field
-    # behind an optional one is keyword-only in effect, which `inspect` spells by its kind.
+    # after an optional one is keyword-only in effect, which `inspect` spells by its kind.
     seen_default = False
     for i, p in enumerate(positional):
         seen_default = seen_default or p.default is not REQUIRED
@@ -427,7 +506,7 @@ def _bind(cls, args, kwargs):
     if len(args) > len(positional):
         raise TypeError(
             f"{cls.__name__} takes at most {len(positional)} positional arguments "
-            f"({', '.join(positional)}), got {len(args)}: {args!r}."
+            f"({', '.join(positional[:8])}{', ...' * (len(positional) > 8)}), got {len(args)}: {shortened(args)}."
         )
     values = dict(zip(positional, args, strict=False))
     if any(name not in fields for name in kwargs):
@@ -440,14 +519,16 @@ def _bind(cls, args, kwargs):
     for name, value in kwargs.items():
         if name not in fields:
             raise TypeError(
-                f"{cls.__name__} has no argument {name!r}.{nearest(name, fields)} Its arguments: {', '.join(fields)}."
+                f"{cls.__name__} has no argument {shortened(name)}.{nearest(name, fields)} "
+                f"Its arguments: {some(name, fields)}"
             )
         if name in values:
             raise TypeError(f"{cls.__name__} got {name!r} twice: by position and by name.")
         values[name] = value
     missing = [n for n, f in fields.items() if n not in values and f.default is REQUIRED]
     if missing:
-        raise TypeError(f"{cls.__name__} needs {' and '.join(map(repr, missing))}: {cls.__name__}{_signature(cls)}.")
+        asked = ", ".join(n for n, f in fields.items() if f.default is REQUIRED)
+        raise TypeError(f"{cls.__name__} needs {' and '.join(map(repr, missing))}: {cls.__name__}({asked}, ...).")
     for name, field in fields.items():
         values.setdefault(name, field.default)
     return values
@@ -463,7 +544,7 @@ def named_arguments(function):
             if name not in known:
                 raise TypeError(
                     f"{function.__name__}() has no argument {name!r}.{nearest(name, known)} "
-                    f"Its arguments: {', '.join(known)}."
+                    f"Its arguments: {some(name, known)}"
                 )
         return function(*args, **kwargs)
 

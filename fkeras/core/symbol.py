@@ -123,7 +123,7 @@ class Node:
         return state, any(node is self for node in self.layer._nodes)
 
     def __setstate__(self, state):
-        """Joins its layer again, behind all calls of this process; those it depends on were set up before."""
+        """Joins its layer again, after all calls of this process; those it depends on were set up before."""
         state, is_known = state
         for name, value in state.items():
             setattr(self, name, value)

@@ -1,5 +1,7 @@
 """Trees of arrays named by path: nested dicts {layer: {weight: array}}."""
 
+import jax
+
 
 def flatten(tree, path=()):
     """Returns {path tuple: leaf} of a nested dict, in the dict's own order.
@@ -39,3 +41,36 @@ def join(a, b):
         raise ValueError("join: the two trees hold a leaf at the same path.")
     out = {k: join(v, b[k]) if k in b else v for k, v in a.items()}
     return out | {k: v for k, v in b.items() if k not in a}
+
+
+def is_flat_dict(tree):
+    """True for a dict none of whose values is a list, tuple or dict itself.
+
+    Example:
+        >>> is_flat_dict({"a": 1, "b": 2}), is_flat_dict({"a": [1, 2]}), is_flat_dict([1])
+        (True, False, False)
+    """
+    return isinstance(tree, dict) and not any(isinstance(value, (list, tuple, dict)) for value in tree.values())
+
+
+def in_form(given, form):
+    """Returns what was given for the leaves of the tree `form` as a dict or list that names them or has them in order.
+
+    A list for a flat dict is taken in the order in which the dict was written, whatever the order of its keys; a tree
+    like a nested `form` becomes the list of its leaves. Anything else is returned as it is.
+
+    Example:
+        >>> in_form([1, 2], {"b": 0, "a": 0}), in_form({"p": 1, "q": [2, 3]}, {"p": 0, "q": [0, 0]})
+        ({'b': 1, 'a': 2}, [1, 2, 3])
+    """
+    if is_flat_dict(form):
+        ordered = isinstance(given, (list, tuple)) and len(given) == len(form)
+        return dict(zip(form, given, strict=True)) if ordered else given
+    nested = isinstance(form, (list, tuple, dict)) and isinstance(given, (list, tuple, dict))
+    if nested and any(isinstance(v, (list, tuple, dict)) for v in (form.values() if isinstance(form, dict) else form)):
+        shape = jax.tree.structure(form)
+        try:
+            return shape.flatten_up_to(given)
+        except (ValueError, TypeError):
+            return given
+    return given

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from fkeras.core.settings import nearest
+from fkeras.core.settings import nearest, some
 
 
 def stft_kernel(shape, side="real", window="hann", scaling="density", periodic=False, dtype=jnp.float32):
@@ -140,7 +140,7 @@ def window_values(name, length, periodic=False):
         if name.endswith(ending):
             name, periodic = name.removesuffix(ending), ending == "_periodic"
     if name not in _WINDOWS:
-        raise ValueError(f"Unknown window {name!r}.{nearest(name, _WINDOWS)} Known windows: {', '.join(_WINDOWS)}.")
+        raise ValueError(f"Unknown window {name!r}.{nearest(name, _WINDOWS)} Known windows: {some(name, _WINDOWS)}.")
     if length <= 1:
         return np.ones(length)
     size = length + bool(periodic)

@@ -45,8 +45,12 @@ class Ahead:
                 self.error, self.ended = error, True
                 self.changed.notify_all()
 
-    def take(self, n):
+    def take(self, n, form=None):
         """Returns a list of the next `n` batches, fewer at the end.
+
+        Args:
+            n: At least 1.
+            form: Function of a batch; the list ends where its result changes.
 
         Raises:
             Exception: What the iterator raised.
@@ -56,7 +60,9 @@ class Ahead:
             while len(self.ready) < n and not self.ended and (self.bytes <= AHEAD_BYTES or not self.ready):
                 self.changed.wait()
             self.wanted = 0
-            got = [self.ready.popleft() for _ in range(min(n, len(self.ready)))]
+            got = []
+            while self.ready and len(got) < n and (form is None or not got or form(self.ready[0]) == form(got[0])):
+                got.append(self.ready.popleft())
             self.bytes -= sum(batch.nbytes for batch in got)
             self.changed.notify_all()
             if not got and self.error is not None:

@@ -7,7 +7,9 @@ import numpy as np
 
 from fkeras import losses as losses_lib
 from fkeras.core.settings import nearest
-from fkeras.data.sources import ArraySource, BatchSource, Columns, PyDataset, host_array, is_rows, make_source
+from fkeras.core.tree import in_form
+from fkeras.data.pydataset import PyDataset
+from fkeras.data.sources import ArraySource, BatchSource, Columns, host_array, is_rows, make_source
 
 LARGE_BATCH = 256  # rows; larger ones are cut where there are fewer rows
 
@@ -24,10 +26,13 @@ def training_source(model, x, y, sample_weight, class_weight, batch_size, shuffl
                     f"leave {name} out."
                 )
         weigh = _class_weigher(model, class_weight)
-        return BatchSource(x, lambda batch: weigh(arrange_batch(model, batch)), steps, f"{what}: x")
+        arranged = lambda batch: weigh(arrange_batch(model, batch))  # noqa: E731
+        return BatchSource(x, arranged, steps, f"{what}: x", shuffle=shuffle)
     columns = _class_weigher(model, class_weight)(arrange(model, x, y, sample_weight, what))
     _check_lengths(columns, what)
-    return make_source(columns, _batch_size(batch_size, columns.rows, what), shuffle)
+    source = make_source(columns, _batch_size(model, batch_size, columns.rows, what), shuffle)
+    source.goes_on = what == "fit" and steps is not None
+    return source
 
 
 def validation_source(model, source, data, split, batch_size, steps):
@@ -36,7 +41,7 @@ def validation_source(model, source, data, split, batch_size, steps):
         if isinstance(data, (tuple, list)) and len(data) in (1, 2, 3) and not _is_batch_list(data):
             columns = arrange(model, *(*data, None, None)[:3], "fit(validation_data=...)")
             _check_lengths(columns, "fit(validation_data=...)")
-            return source, make_source(columns, _batch_size(batch_size, columns.rows, "fit"))
+            return source, make_source(columns, _batch_size(model, batch_size, columns.rows, "fit"))
         if is_batches(data, None):
             return source, BatchSource(
                 data, lambda batch: arrange_batch(model, batch), steps, "fit: validation_data", goes_on=False
@@ -51,7 +56,7 @@ def validation_source(model, source, data, split, batch_size, steps):
         return source, None
     if not hasattr(source, "split"):
         raise ValueError("fit: validation_split needs arrays; for an iterable of batches give validation_data.")
-    size = source.batch_size if batch_size is None else _batch_size(batch_size, source.rows, "fit: validation")
+    size = source.batch_size if batch_size is None else _batch_size(model, batch_size, source.rows, "fit: validation")
     first, last = source.split(split, size)
     if not first.rows or not last.rows:
         raise ValueError(
@@ -71,7 +76,7 @@ def prediction_source(model, x, batch_size, steps):
         return BatchSource(x, lambda batch: arrange_batch(model, batch, targets=False), steps, "predict: x")
     columns = arrange(model, x, None, None, "predict")
     _check_lengths(columns, "predict")
-    return make_source(columns, _batch_size(batch_size, columns.rows, "predict"))
+    return make_source(columns, _batch_size(model, batch_size, columns.rows, "predict"))
 
 
 def single_batch(model, x, y, sample_weight, class_weight, targets=True):
@@ -106,8 +111,12 @@ def arrange(model, x, y, w, what):
     """Returns `Columns` in the order of the model's inputs and outputs."""
     if model.input_names is None and isinstance(x, (list, tuple, dict)) and model.takes_trees:
         model.build(jax.tree.map(lambda a: (None, *a.shape[1:]), x))  # a tree of arrays tells a model's inputs
+    if model._io is not None:
+        x, y = in_form(x, model._io.inputs), in_form(y, model._io.outputs)
     xs = _leaves(x, model.input_names, model.input_ranks, what, "x", "input")
     names = model.output_names
+    if isinstance(y, dict) and names:  # an output that nothing is compared at needs no targets
+        y = y | {name: np.zeros(len(xs[0]), np.float32) for name in model.unjudged_outputs() if y.get(name) is None}
     ys = None if y is None else _leaves(y, names, None, what, "y", "output")
     ws = None if w is None else _weights(w, names, len(xs[0]), what)
     return Columns([_frame(a) for a in xs], ys and [_frame(a) for a in ys], ws)
@@ -223,13 +232,13 @@ def _class_weigher(model, class_weight):
 # --------------------------------------------------------------------------------------------- checks
 
 
-def _batch_size(batch_size, rows, what):
-    """Returns the size of a batch: as asked, but if it is large not far beyond the rows there are.
+def _batch_size(model, batch_size, rows, what):
+    """Returns the size of a batch: as asked, or as the model's inputs fix it; a large one not far beyond the rows.
 
     One of the size asked is filled up with rows that count nothing, another size is another program to compile.
     """
     if batch_size is None:
-        batch_size = 32
+        batch_size = model.fixed_batch or 32
     if (
         isinstance(batch_size, bool)
         or not hasattr(batch_size, "__int__")
@@ -250,10 +259,42 @@ def _check_lengths(columns, what):
         raise ValueError(f"{what}: the data are empty: x has 0 rows.")
 
 
-def check(model, source, columns, what, goals):
-    """Looks at model, data and goals together, on the host, before anything is compiled."""
+def check(model, source, columns, what, objectives):
+    """Looks at model, data and objectives together, on the host, before anything is compiled.
+
+    Of an iterable of batches it looks at the first one now, and at each when it is read.
+    """
     whole = source.columns if source.in_memory else columns
-    for symbol, a, place in zip(model.input_specs(), whole.x, model.input_names, strict=False):
+    _check_inputs(model, whole, what)
+    own = model.train_step if what in ("fit", "train_on_batch") else model.test_step
+    if objectives is not None and own is None:
+        losses = [g.loss for g in objectives]
+        if what in ("fit", "train_on_batch") and all(loss is None for loss in losses) and not model.has_inner_losses():
+            raise ValueError(
+                f"{model.label}: there is nothing to minimize: compile() was given no loss. "
+                f"For example compile(optimizer, loss='mse')."
+            )
+        for name, arrays in (("x", whole.x), ("y", whole.y or [])):
+            for a in arrays:
+                if source.in_memory and _has_nan(a):
+                    warnings.warn(
+                        f"{what}: {name} contains NaN or infinity; the loss will be NaN too. Look for missing values: "
+                        f"np.isnan({name}).sum(), then fill or drop those rows.",
+                        stacklevel=4,
+                    )
+        _check_targets(model, whole, what, losses)
+        _warn_of_single_softmax(model)
+    if isinstance(source, BatchSource):
+        source.check = lambda batch: _check_batch(model, batch, what, objectives if own is None else None)
+        if objectives is not None and own is None:
+            try:
+                _check_finite(columns)
+            except ValueError as err:
+                raise ValueError(f"{source.name}, batch 0: {err}") from None
+
+
+def _check_inputs(model, columns, what):
+    for symbol, a, place in zip(model.input_specs(), columns.x, model.input_names, strict=False):
         want = tuple(symbol.shape)
         got = tuple(a.shape)
         fits = len(want) == len(got) and all(w is None or w == g for w, g in zip(want[1:], got[1:], strict=True))
@@ -265,33 +306,35 @@ def check(model, source, columns, what, goals):
                 f"{model.label}: expected {place!r} of shape {want} (the batch axis first), "
                 f"got an array of shape {got} in {what}.{hint}"
             )
-    check_values(model, whole.x)
-    if goals is None:
-        return
-    for name, arrays in (("x", whole.x), ("y", whole.y or [])):
-        for a in arrays:
-            if _has_nan(a):
-                warnings.warn(
-                    f"{what}: {name} contains NaN or infinity; the loss will be NaN too. Look for missing values: "
-                    f"np.isnan({name}).sum(), then fill or drop those rows.",
-                    stacklevel=4,
-                )
-    losses = [g.loss for g in goals]
-    own = model.train_step if what in ("fit", "train_on_batch") else model.test_step
-    if own is not None:
-        return
-    if what in ("fit", "train_on_batch") and all(loss is None for loss in losses) and not model.has_inner_losses():
-        raise ValueError(
-            f"{model.label}: there is nothing to minimize: compile() was given no loss. "
-            f"For example compile(optimizer, loss='mse')."
-        )
+    check_values(model, columns.x)
+
+
+def _check_targets(model, columns, what, losses):
     if any(loss is not None for loss in losses) and columns.y is None:
         raise ValueError(f"{what}: the model was compiled with a loss, but there are no targets: y is None.")
     specs = jax.tree.leaves(model.output_specs())
-    for loss, spec, y, first in zip(losses, specs, whole.y or [], columns.y or [], strict=False):
+    for loss, spec, y in zip(losses, specs, columns.y or [], strict=False):
         if loss is not None:
-            losses_lib.check_targets(loss, np.asarray(y if source.in_memory else first), tuple(spec.shape))
-    _warn_of_single_softmax(model)
+            losses_lib.check_targets(loss, np.asarray(y), tuple(spec.shape))
+
+
+def _check_batch(model, columns, what, objectives):
+    """Looks at one batch of an iterable."""
+    _check_lengths(columns, what)
+    _check_inputs(model, columns, what)
+    if objectives is not None:
+        _check_finite(columns)
+        _check_targets(model, columns, what, [g.loss for g in objectives])
+
+
+def _check_finite(columns):
+    for name, arrays in (("x", columns.x), ("y", columns.y or [])):
+        for i, a in enumerate(arrays):
+            if _has_nan(a):
+                place = f"{name}[{i}]" if len(arrays) > 1 else name
+                raise ValueError(
+                    f"{place} contains NaN or infinity. Fill or drop those rows: np.isnan({place}) finds them."
+                )
 
 
 def check_values(model, xs):

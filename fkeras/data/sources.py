@@ -4,13 +4,10 @@ A source hands out *blocks*: up to K batches of B rows in arrays [K, B, ...], al
 the data. The ragged last batch is filled up with copies of real rows, and `rows` says which rows are real.
 """
 
-import collections
 import collections.abc
 import functools
 import itertools
 import math
-import operator
-import sys
 from typing import NamedTuple
 
 import numpy as np
@@ -18,44 +15,13 @@ import numpy as np
 from fkeras.core import dtypes
 from fkeras.data import files
 from fkeras.data.ahead import Ahead
+from fkeras.data.memory import BlockPool
+from fkeras.data.pydataset import PyDataset, read_ahead
 
 BLOCK_BYTES = 1 << 23  # a block on the CPU is kept around this size: few dispatches, and little that is held twice
 ACCELERATOR_BLOCK_BYTES = 1 << 27  # on an accelerator, where a step is short and a dispatch costs more
 READ_BYTES = 1 << 20  # a file is read in pieces of about this size, not batch by batch
-MAX_ROOMS = 32  # pieces of memory kept for blocks: as many as are under way, unless batches come in many sizes
 BLOCK_STEPS = 1024  # batches in a block at most
-
-
-class PyDataset:
-    """Base of data sets of one's own: `__len__` batches, `__getitem__(i)` -> (x, y) or (x, y, sample_weight).
-
-    Args:
-        workers: With more than one, so many threads read batches ahead.
-        use_multiprocessing: Processes instead of threads read ahead; the data set has to be picklable.
-        max_queue_size: Batches that may wait, read ahead.
-
-    Example:
-        >>> class Squares(PyDataset):
-        ...     def __len__(self):
-        ...         return 3
-        ...     def __getitem__(self, i):
-        ...         x = np.full((4, 1), i)
-        ...         return x, x**2
-        >>> len(Squares()), Squares()[2][1][0, 0].item()
-        (3, 4)
-    """
-
-    def __init__(self, workers=1, use_multiprocessing=False, max_queue_size=10):
-        self.workers, self.use_multiprocessing, self.max_queue_size = workers, use_multiprocessing, max_queue_size
-
-    def on_epoch_begin(self):
-        """Called before each epoch."""
-
-    def on_epoch_end(self):
-        """Called after each epoch, for shuffling."""
-
-
-Sequence = PyDataset
 
 
 class Columns:
@@ -86,6 +52,14 @@ class Columns:
     def nbytes(self):
         return sum(a.nbytes for a in self.all())
 
+    @property
+    def form(self):
+        """What batches must have in common to lie in one block: which arrays there are, their sizes and dtypes."""
+        return tuple(
+            None if part is None else tuple(None if a is None else (a.shape[1:], a.dtype) for a in part)
+            for part in (self.x, self.y, self.w)
+        )
+
 
 class Share(NamedTuple):
     """The part of each batch that a reader hands out.
@@ -113,9 +87,9 @@ class Source:
     in_memory = False
 
     @functools.cached_property
-    def rooms(self):
+    def pool(self):
         """Memory for the blocks."""
-        return Rooms()
+        return BlockPool()
 
     def reader(self, order_seed=None, share=WHOLE):
         """Returns a `Reader` for one epoch."""
@@ -125,8 +99,8 @@ class Source:
         """Returns `Columns` of a few first rows, to learn shapes and dtypes from."""
         raise TypeError(f"{type(self).__name__} is not a source of data.")
 
-    def end_epoch(self):
-        """Called after each epoch."""
+    def end_epoch(self, batches=None):
+        """Called after each epoch, with the number of batches that were used."""
 
 
 class Reader:
@@ -134,20 +108,23 @@ class Reader:
 
     whole = False  # whether the last block has all rows of its batches, not this process's part of them
 
-    def __init__(self, batches, batch_size, share, rooms):
-        self.batches, self.batch_size, self.share, self.rooms = Ahead(batches), batch_size, share, rooms
+    def __init__(self, batches, batch_size, share, pool):
+        self.batches, self.batch_size, self.share, self.pool = Ahead(batches), batch_size, share, pool
 
     def read(self, n, capacity, pad=True):
         """Returns (block, number of batches in it) of up to `n` batches, or None at the end.
 
-        The block's leaves have shape [capacity, B, ...]; what lies behind the batches read is never looked at. Without
-        `pad`, a ragged batch comes alone and as it is.
+        The block's leaves have shape [capacity, B, ...]; slots behind the batches read are uninitialized. A block ends
+        where batches of another form begin; without `pad`, also where they have another number of rows.
         """
-        got = self.batches.take(n)
+        got = self.batches.take(n, (lambda c: c.form) if pad else (lambda c: (c.rows, c.form)))
         if not got:
             return None
+        if not pad:
+            whole = got[0].rows == self.batch_size or len(got) > 1
+            return self._pack(got, capacity if whole else 1, got[0].rows), len(got)
         self.batch_size = max(self.batch_size, *(columns.rows for columns in got))
-        return self._pack(got, capacity, self.share.width(self.batch_size) if pad else got[0].rows), len(got)
+        return self._pack(got, capacity, self.share.width(self.batch_size)), len(got)
 
     def _pack(self, got, capacity, size):
         rows = np.zeros((capacity, size), bool)
@@ -156,7 +133,7 @@ class Reader:
         first = got[0].all()
         packed = []
         for j, like in enumerate(first):
-            out = self.rooms.empty((capacity, size, *like.shape[1:]), like.dtype)
+            out = self.pool.empty((capacity, size, *like.shape[1:]), like.dtype)
             for i, columns in enumerate(got):
                 a = columns.all()[j]
                 out[i, : len(a)] = a
@@ -172,8 +149,8 @@ class Reader:
 class ArrayReader:
     """Reads arrays in memory: one gather per column and block."""
 
-    def __init__(self, columns, order, batch_size, share, rooms):
-        self.columns, self.share, self.batch_size, self.rooms = columns, share, batch_size, rooms
+    def __init__(self, columns, order, batch_size, share, pool):
+        self.columns, self.share, self.batch_size, self.pool = columns, share, batch_size, pool
         on_host = isinstance(columns.x[0], np.ndarray)
         self.whole = False
         self.straight = order is None and on_host and share.width(batch_size) == batch_size
@@ -185,6 +162,10 @@ class ArrayReader:
         take = self.order[self.at : self.at + n * self.batch_size]
         if not len(take):
             return None
+        if not pad and len(take) > self.batch_size:  # the ragged batch comes by itself
+            take = take[: len(take) // self.batch_size * self.batch_size]
+        elif not pad and len(take) < self.batch_size:
+            capacity = 1
         start, self.at = self.at, self.at + len(take)
         if self.straight and pad and len(take) == capacity * self.batch_size:  # whole batches as they lie: no copy
             shape = (capacity, self.batch_size)
@@ -203,18 +184,18 @@ class ArrayReader:
             whole = np.zeros((capacity, size), np.int32)
             whole[:count] = index
             return _taker()(a, whole)
-        out = self.rooms.empty((capacity, size, *a.shape[1:]), a.dtype)
+        out = self.pool.empty((capacity, size, *a.shape[1:]), a.dtype)
         np.take(a, index, axis=0, out=out[:count], mode="clip")
         return out
 
     def _filled(self, take, pad):
         """Returns which row goes where [count, B], and which of them are real: the others repeat a batch's first."""
-        if not pad:
-            take, parts = take[: self.batch_size], self.share.parts
-            self.whole = len(take) % self.share.multiple > 0
-            size = len(take) if self.whole else len(take) // parts
+        if not pad:  # batches of one size: that of the first
+            size, parts = min(len(take), self.batch_size), self.share.parts
+            self.whole = size % self.share.multiple > 0
+            own = size if self.whole else size // parts
             part = 0 if self.whole else self.share.part
-            return take[None, part * size : (part + 1) * size], True
+            return take.reshape(-1, size)[:, part * own : (part + 1) * own], True
         count, size, share = math.ceil(len(take) / self.batch_size), self.batch_size, self.share
         places = np.arange(share.width(size) * share.parts)
         at = np.arange(count)[:, None] * size + places
@@ -225,35 +206,6 @@ class ArrayReader:
 
     def close(self):
         """Nothing is under way."""
-
-
-class Rooms:
-    """Makes arrays for blocks, in memory that is used again once nobody holds it: new pages take as long as the rows.
-
-    They begin where XLA likes it: on the CPU it then reads from them and takes no copy.
-    """
-
-    def __init__(self):
-        self.rooms = []
-
-    def empty(self, shape, dtype):
-        """Returns an array of any content."""
-        size = math.prod(shape) * dtype.itemsize
-        free = [room for room, held in zip(self.rooms, _references(self.rooms), strict=True) if held <= _UNHELD]
-        room = next((room for room in free if len(room) == size + 64), None)
-        if room is None:
-            room = np.empty(size + 64, np.uint8)
-            self.rooms = [*self.rooms, room] if len(self.rooms) < MAX_ROOMS else [room]
-        start = -room.ctypes.data % 64
-        return room[start : start + size].view(dtype).reshape(shape)
-
-
-def _references(rooms):
-    """Returns how many references there are to each: arrays made of it count, and XLA while it reads from them."""
-    return [sys.getrefcount(room) for room in rooms]
-
-
-_UNHELD = _references([np.empty(0)])[0]
 
 
 def block_bytes():
@@ -299,15 +251,30 @@ class RowSource(Source):
         columns: `Columns`.
         batch_size: Rows in a batch.
         shuffle: False, True, or "batch": whole batches change places, rows stay in theirs.
+
+    With `goes_on` an epoch that ends before all rows were used is continued by the next one.
     """
+
+    goes_on = False
+    used, seed = 0, None  # batches of the current pass that earlier epochs used, and the seed of its order
 
     def __init__(self, columns, batch_size, shuffle=False):
         self.columns, self.batch_size, self.shuffle = columns, batch_size, shuffle
         self.rows = columns.rows
         self.steps = math.ceil(self.rows / batch_size)
 
+    def end_epoch(self, batches=None):
+        done = self.used + (batches or 0)
+        self.used = done if self.goes_on and done < self.steps else 0
+
     def order(self, seed):
         """Returns the order of the rows in an epoch, or None where they stay as they lie."""
+        if not self.used:
+            self.seed = seed
+        order, start = self._order(self.seed), self.used * self.batch_size
+        return order if not start else np.arange(start, self.rows) if order is None else order[start:]
+
+    def _order(self, seed):
         if not self.shuffle:
             return None
         drawn = np.random.default_rng(seed)
@@ -327,7 +294,7 @@ class ArraySource(RowSource):
         super().__init__(columns.map(host_array), batch_size, shuffle)
 
     def reader(self, order_seed=None, share=WHOLE):
-        return ArrayReader(self._placed(share), self.order(order_seed), self.batch_size, share, self.rooms)
+        return ArrayReader(self._placed(share), self.order(order_seed), self.batch_size, share, self.pool)
 
     def _placed(self, share):
         """Returns the columns where they are read from: on the device, if it is one accelerator and they fit."""
@@ -363,7 +330,7 @@ class FileSource(RowSource):
             return rows[share.part * width : (share.part + 1) * width] if share != WHOLE else rows
 
         def batches():
-            starts = range(0, self.rows, self.batch_size * at_once)
+            starts = range(0, len(order), self.batch_size * at_once)
             with files.announcing(self.columns.all() if self.shuffle is True else ()) as announce:
                 announce(mine(0))
                 for start in starts:
@@ -375,7 +342,7 @@ class FileSource(RowSource):
                         part = read.map(lambda a, at=at: a[at : at + width])
                         yield Columns(part.x, part.y, part.w, min(len(rows) - at, width))
 
-        return Reader(batches(), width, Share(width), self.rooms)
+        return Reader(batches(), width, Share(width), self.pool)
 
     def peek(self):
         return self.columns.map(lambda a: host_array(np.asarray(a[:8])))
@@ -397,18 +364,25 @@ class BatchSource(Source):
         name: What it is called in messages.
         goes_on: An epoch of `steps` batches begins where the last one ended, not at the first batch. An iterator always
             does.
+        shuffle: Whether a `PyDataset` gives its batches in a new order each epoch.
     """
 
-    def __init__(self, data, arrange, steps=None, name="the data", goes_on=True):
+    check = None  # function of `Columns` that raises ValueError for what cannot be used
+
+    def __init__(self, data, arrange, steps=None, name="the data", goes_on=True, shuffle=False):
         self.data, self.arrange, self.name = data, arrange, name
-        self.indexed = hasattr(data, "__getitem__") and hasattr(data, "__len__")
+        self.indexed = isinstance(data, PyDataset) or (
+            hasattr(data, "__getitem__") and hasattr(data, "__len__") and not hasattr(data, "__iter__")
+        )
         self.is_iterator = isinstance(data, collections.abc.Iterator)
-        self.known = len(data) if hasattr(data, "__len__") else None
+        self.known = _length(data)
         if hasattr(data, "num_batches"):
             self.known = data.num_batches
+        self.shuffle = bool(shuffle) and isinstance(data, PyDataset) and self.known is not None
         self.steps = steps if steps is not None else self.known
         self.given_steps = steps
         self.goes_on = self.is_iterator or (goes_on and steps is not None)
+        self.at, self.seed = 0, None
         self.iterator = self._iterate()
         self.first = self.sample = self._next()
         if self.first is None:
@@ -416,26 +390,42 @@ class BatchSource(Source):
         self.batch_size = self.first.rows
 
     def _iterate(self):
-        if isinstance(self.data, PyDataset) or (self.indexed and not hasattr(self.data, "__iter__")):
+        self.at = 0
+        if self.indexed:
             begin = getattr(self.data, "on_epoch_begin", None)
             if begin:
                 begin()
             numbers = itertools.count() if self.known is None else range(self.known)
+            if self.shuffle and self.seed is not None:
+                numbers = np.random.default_rng(self.seed).permutation(self.known).tolist()
             if getattr(self.data, "workers", 1) > 1 or getattr(self.data, "use_multiprocessing", False):
-                return _read_ahead(self.data, numbers)
+                return read_ahead(self.data, numbers)
             return (self.data[i] for i in numbers)
         return iter(self.data)
 
     def _next(self):
         batch = next(self.iterator, None)
-        return None if batch is None else self.arrange(batch)
+        if batch is None:
+            return None
+        number, self.at = self.at, self.at + 1
+        try:
+            columns = self.arrange(batch)
+            if self.check is not None:
+                self.check(columns)
+        except (TypeError, ValueError) as err:
+            raise type(err)(f"{self.name}, batch {number}: {err}") from err
+        # A generator may fill the same memory again while this batch still waits to be used.
+        return columns.map(lambda a: a.copy() if isinstance(a, np.ndarray) else a)
 
     def peek(self):
         return self.sample
 
     def reader(self, order_seed=None, share=WHOLE):
         first, self.first = self.first, None
-        if first is None and not self.goes_on:
+        if self.shuffle and (first is not None or not self.goes_on or self.seed is None):
+            first = None  # it was read to learn the shapes, and comes in its place of the order
+            self.seed, self.iterator = order_seed, None
+        if first is None and (self.iterator is None or not self.goes_on):
             self.iterator = self._iterate()
 
         def batches():
@@ -445,36 +435,27 @@ class BatchSource(Source):
                 if batch is None:
                     if self.is_iterator or self.given_steps is None or given == 0:
                         return
+                    if self.shuffle:
+                        self.seed = (*np.atleast_1d(self.seed).tolist(), given)
                     self.iterator = self._iterate()  # an epoch of `steps` batches may span several passes
                     continue
                 given += 1
                 self.batch_size = max(self.batch_size, batch.rows)
                 yield batch
 
-        return Reader(batches(), self.batch_size, Share(share.multiple // share.parts), self.rooms)
+        return Reader(batches(), self.batch_size, Share(share.multiple // share.parts), self.pool)
 
-    def end_epoch(self):
+    def end_epoch(self, batches=None):
         if hasattr(self.data, "on_epoch_end"):
             self.data.on_epoch_end()
 
 
-def _read_ahead(data, numbers):
-    """Yields the batches of a `PyDataset` in order, while its workers read those that follow."""
-    import multiprocessing  # here, so that `import fkeras` stays light
-    from concurrent import futures
-
-    if data.use_multiprocessing:  # spawned, not forked: a fork of a process that runs JAX may hang
-        pool = futures.ProcessPoolExecutor(data.workers, multiprocessing.get_context("spawn"))
-    else:
-        pool = futures.ThreadPoolExecutor(data.workers)
-    with pool:
-        waiting = collections.deque()
-        for i in numbers:
-            waiting.append(pool.submit(operator.getitem, data, i))
-            if len(waiting) >= max(data.max_queue_size, 1):
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+def _length(data):
+    """Returns the number of batches, or None where the data do not know it or have no end."""
+    try:
+        return len(data) if hasattr(data, "__len__") else None
+    except (TypeError, NotImplementedError, ValueError):
+        return None
 
 
 def host_array(a):

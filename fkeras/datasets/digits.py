@@ -1,8 +1,6 @@
 """The UCI optical digits, shipped with the package: 1,797 handwritten digits of 8x8 pixels (see DIGITS.md)."""
 
-import importlib.resources
-
-import numpy as np
+from fkeras.datasets import bundled
 
 TEST_ROWS = 360
 
@@ -18,9 +16,5 @@ def load_data():
         >>> x_train.shape, x_test.shape, int(x_train.max())
         ((1437, 8, 8), (360, 8, 8), 16)
     """
-    with importlib.resources.files(__package__).joinpath("digits.npz").open("rb") as file:
-        archive = np.load(file)
-        images, labels = archive["images"], archive["labels"]
-    order = np.random.default_rng(0).permutation(len(images))
-    train, test = order[:-TEST_ROWS], order[-TEST_ROWS:]
-    return (images[train], labels[train]), (images[test], labels[test])
+    data = bundled.arrays("digits")
+    return bundled.held_out(data["images"], data["labels"], TEST_ROWS)

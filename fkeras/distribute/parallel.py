@@ -16,7 +16,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from fkeras.distribute.processes import is_main
 
 AXIS = "devices"
-_BLOCK = {"train": 1, "test": 3}  # which argument is the block; behind it comes the number of steps
+_BLOCK = {"train": 1, "test": 3}  # which argument is the block
+_COUNT = {"train": 3, "test": 5}  # of arguments: behind the block comes the number of steps, and what noise is drawn by
 _scope = contextvars.ContextVar("fkeras_distribute", default=None)
 
 
@@ -28,7 +29,7 @@ class OneDevice:
     axis, synchronizes = None, True
     key = None
 
-    def compile(self, function, kind, donate):
+    def compile(self, function, kind, donate, draws=False):
         """Returns `function` jitted."""
         return jax.jit(function, donate_argnums=donate)
 
@@ -70,7 +71,7 @@ class DataParallel:
 
         gradient = sum over devices of the gradient of its rows' share of the loss
 
-    `batch_size` remains the size of the whole batch. A batch that cannot be split evenly is filled up with rows that
+    `batch_size` remains the size of the whole batch. A batch that cannot be split evenly is padded with rows that
     count nothing. Give it to `compile(distribute=...)`, or use it as a scope around `fit`, `evaluate` and `predict`.
 
     Args:
@@ -108,7 +109,7 @@ class DataParallel:
         self.local = [d for d in self.devices if d.process_index == mine]
         self.count = len(self.devices)
         self.axis = AXIS
-        self._warned = False
+        self._warned = set()
 
     @property
     def key(self):
@@ -159,15 +160,19 @@ class DataParallel:
 
     # ------------------------------------------------------------------------------- what training asks
 
-    def compile(self, function, kind, donate):
-        """Returns `function(state, ..., block or x, ...)` on all devices, its state replicated, its rows split."""
-        if kind == "predict":  # (params, state, x, rows, n): rows of this process only, on its own devices
-            axes = (None, None, 1, 1, None)
+    def compile(self, function, kind, donate, draws=False):
+        """Returns `function(state, ..., block or x, ...)` on all devices, its state replicated, its rows split.
+
+        draws: Whether it is also given what noise is drawn by in inference. An argument that may be None would not do:
+        pmap then mistakes which axis belongs to which argument (JAX 0.10).
+        """
+        if kind == "predict":  # (params, state, x, rows, n, key, ids): rows of this process only, on its own devices
+            axes = (None, None, 1, 1, None, *((None, 1) if draws else ()))
             return jax.pmap(function, AXIS, in_axes=axes, out_axes=(1, None), devices=self.local)
-        axes = [1 if i == _BLOCK[kind] else None for i in range(_BLOCK[kind] + 2)]
+        axes = [1 if i == _BLOCK[kind] else None for i in range(_COUNT[kind] + 2 * draws)]
         return jax.pmap(function, AXIS, in_axes=tuple(axes), out_axes=None, devices=self._all, donate_argnums=donate)
 
-    def partition(self, function, kind, donate):
+    def partition(self, function, kind, donate, draws=False):
         """As `compile`, for a function that knows of no device axis: XLA splits it where its batch is split."""
         if self.parts > 1:
             raise ValueError(
@@ -176,14 +181,14 @@ class DataParallel:
             )
         whole, rows = (NamedSharding(self._mesh, PartitionSpec(*axes)) for axes in ((), (None, AXIS)))
         at = _BLOCK[kind]
-        shardings = [rows if i == at else whole for i in range(at + 1)]
+        shardings = [rows if i == at else whole for i in range(at + 1)] + [None] * (_COUNT[kind] - at - 1 + 2 * draws)
 
         @functools.wraps(function)
         def joined(*args):
             block = jax.tree.map(lambda a: a.reshape(a.shape[0], -1, *a.shape[3:]), args[at])
             return function(*args[:at], block, *args[at + 1 :])
 
-        return jax.jit(joined, in_shardings=(*shardings, None), out_shardings=whole, donate_argnums=donate)
+        return jax.jit(joined, in_shardings=tuple(shardings), out_shardings=whole, donate_argnums=donate)
 
     def split(self, block):
         """Returns a block whose leaves [K, B, ...] became [K, devices, B / devices, ...]."""
@@ -227,13 +232,17 @@ class DataParallel:
 
     def notice(self, rows):
         """Warns once of a batch that leaves devices idle."""
-        if rows < self.count and not self._warned:
-            self._warned = True
-            warnings.warn(
+        if rows < self.count:
+            self.warn_once(
                 f"DataParallel: a batch of {rows} rows leaves {self.count - rows} of {self.count} devices idle. "
-                f"Give a batch_size of at least {self.count}.",
-                stacklevel=5,
+                f"Give a batch_size of at least {self.count}."
             )
+
+    def warn_once(self, message):
+        """Warns, but not of the same thing again."""
+        if message not in self._warned:
+            self._warned.add(message)
+            warnings.warn(message, stacklevel=6)
 
 
 def _on_devices(ids, synchronizes, accumulate):

@@ -8,16 +8,15 @@ keys are folded by the layer's place and the call, so that it draws anew each ti
 import collections
 
 import jax
-import jax.numpy as jnp
 
 from fkeras.core.symbol import Node, Symbol
-from fkeras.graphs.trim import cells_to_make
+from fkeras.graphs.trim import cut, find_cuts
 from fkeras.layers.contract import custom
 from fkeras.layers.contract.masks import spread
 from fkeras.layers.contract.shapes import Spec, is_shape, is_spec
 from fkeras.layers.input import Input, InputLayer
 
-_BY_ID = ("_call", "_place", "_cells")  # attributes of a graph whose keys are ids of this process
+_BY_ID = ("_call", "_place", "_cuts")  # attributes of a graph whose keys are ids of this process
 
 
 class Traced:
@@ -78,7 +77,7 @@ class Graph:
             calls[id(node.layer)] += 1
         # Random keys are folded by place, not by name: default names count over the process, a rerun's are others.
         self._place = {id(layer): place for place, layer in enumerate(self.layers)}
-        self._cells = cells_to_make(self.nodes, self.output_symbols)
+        self._cuts = find_cuts(self.nodes, self.output_symbols)
 
     def __getstate__(self):
         """What pickle and deepcopy take. All calls in their order come first: following them back nests too deep."""
@@ -158,8 +157,6 @@ class Graph:
             given = jax.tree.leaves(ctx.mask, is_leaf=lambda m: m is None)
             masks.update(zip(map(id, self.input_symbols), given, strict=False))
         new_state = dict(state)
-        as_drawn = all(jnp.shape(a)[1:] == s.shape[1:] for a, s in zip(flat, self.input_symbols, strict=True))
-        cells = self._cells if as_drawn else {}  # other sizes leave other cells over
         for node in self.nodes:
             layer = node.layer
             if isinstance(layer, InputLayer):
@@ -168,8 +165,10 @@ class Graph:
             mask = jax.tree.map(lambda s: masks[id(s)], node.inputs)
             if node.mask is not None:
                 mask = jax.tree.map(lambda s: values[id(s)], node.mask)
+            if mask is None and (sizes := self._cuts.get(id(node))):
+                inputs = cut(inputs, node.inputs, sizes)
             place = self._place[id(layer)], *([call] if (call := self._call[id(node)]) else [])
-            here = ctx.at(*place, mask=mask, cells=cells.get(id(node)))
+            here = ctx.at(*place, mask=mask)
             if node.training is not None:
                 here = here.at(training=node.training)
             own = params.get(layer.name, {}), new_state.get(layer.name, {})

@@ -1,50 +1,67 @@
-"""Cells that nothing reads: a pooling of 2 over 11 cells reads 10, so the convolution before it need make no more.
+"""Outputs that nothing reads: a pooling of 2 over 11 columns reads 10, so the convolution before it need make no more.
 
-Followed back from there, through layers whose cells are each made of a window of cells (`Layer.local`), it is the
-input of the first of them of which less is read. The numbers stay what they were. Convolutions over 28 x 28 pixels as
-in Keras's first example (28, 26, pooled 13, 11, pooled 5) train 1.18 times as fast, on sizes that are halved without
-rest nothing changes.
+The graph asks its layers which windows of their input they read (`Layer.windows`), follows the sizes back from there,
+and cuts the input of the first layer of such a chain; those after it make less because they get less. Everything is
+stated per axis of the arrays, so that layers with other data formats may follow each other. The numbers stay what they
+were. See ARCHITECTURE.md for what it gains.
 """
 
 import collections
 
 import jax
 
+from fkeras.core.symbol import Symbol
 
-def cells_to_make(nodes, outputs):
-    """Finds of which calls of a graph fewer cells are read than they could make.
+
+def find_cuts(nodes, outputs):
+    """Finds where a graph computes from more than is read in the end.
 
     Args:
         nodes: Calls, each after those it depends on.
         outputs: Symbols that are read whole.
 
     Returns:
-        {id(node): cells of each axis of space that are read, counted from the start}.
+        {id(node): sizes after the batch axis}: to how much of its input, from the start, a call should be restricted.
     """
-    readers, made = collections.defaultdict(list), {}
-    for symbol in outputs:
-        readers[id(symbol)].append(None)
-    for node in nodes:
-        for symbol in jax.tree.leaves((node.inputs, node.mask)):
-            readers[id(symbol)].append(node)
+    readers = collections.Counter(map(id, outputs))
+    readers.update(id(s) for node in nodes for s in jax.tree.leaves((node.inputs, node.mask)))
+    known, needed, cuts = set(map(id, nodes)), {}, {}
     for node in reversed(nodes):
-        if _may_be_cut(node):
-            (symbol,) = jax.tree.leaves(node.outputs)
-            by = readers[id(symbol)]
-            if len(by) == 1 and (cells := _read(by[0], symbol, made)) is not None:
-                made[id(node)] = cells
-    return made
+        if _windows(node) is None:
+            continue
+        x, y = node.inputs, node.outputs
+        reads = _read(node, needed.get(id(y), y.shape[1:]))
+        if reads is None or reads == x.shape[1:]:
+            continue
+        if readers[id(x)] == 1 and id(x.node) in known and _read(x.node, reads) is not None:
+            needed[id(x)] = reads
+        elif id(y) in needed:
+            cuts[id(node)] = reads
+    return cuts
 
 
-def _may_be_cut(node):
-    """True if each cell of the output is made of cells near it, and nothing beside the graph looks at all of them."""
-    layer = node.layer
+def cut(x, drawn, sizes):
+    """Returns the array `x` restricted to `sizes`, if it has the sizes that its graph was drawn with."""
+    return x[(slice(None), *map(slice, sizes))] if x.shape[1:] == drawn.shape[1:] else x
+
+
+def _windows(node):
+    """Returns the windows that a call reads, or None where more than its output depends on all of its input."""
+    layer, x, y = node.layer, node.inputs, node.outputs
     ours = type(layer).__module__.startswith("fkeras.")  # a subclass may compute otherwise
-    return ours and layer.local and layer.activity_regularizer is None and node.mask is None
-
-
-def _read(node, symbol, made):
-    """Returns how many cells the call reads of its input `symbol`, or None for all."""
-    if node is None or not _may_be_cut(node) or None in symbol.shape[1:]:
+    alone = isinstance(x, Symbol) and isinstance(y, Symbol) and node.mask is None
+    if not (ours and alone and layer.activity_regularizer is None) or None in (*x.shape[1:], *y.shape[1:]):
         return None
-    return node.layer.cells_read(symbol.shape, made.get(id(node)))
+    return layer.windows(len(x.shape))
+
+
+def _read(node, needed):
+    """Returns the sizes of its input that a call computes its first `needed` outputs from, or None if it cannot."""
+    if (windows := _windows(node)) is None:
+        return None
+    reads = []
+    for window, size, made, n in zip(windows, node.inputs.shape[1:], node.outputs.shape[1:], needed, strict=True):
+        if window is None and n != made:
+            return None
+        reads.append(size if window is None else window.reads(n))
+    return tuple(reads)

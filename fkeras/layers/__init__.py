@@ -34,6 +34,7 @@ from fkeras.layers.dropout import (
 )
 from fkeras.layers.embedding import Embedding
 from fkeras.layers.input import Input, InputLayer
+from fkeras.layers.locally_connected import LocallyConnected1D, LocallyConnected2D
 from fkeras.layers.merging import (
     Add,
     Average,
@@ -153,6 +154,8 @@ __all__ = [
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
+    "LocallyConnected1D",
+    "LocallyConnected2D",
     "Masking",
     "MaxPooling1D",
     "MaxPooling2D",
@@ -212,3 +215,8 @@ def __getattr__(name):
     if (entry := registry.entries.get(name)) is not None:
         return entry
     raise AttributeError(f"fkeras.layers has no {name!r}.{nearest(name, registry.entries)}")
+
+
+def __dir__():
+    others = (name for name, cls in registry.entries.items() if cls.__name__ in __all__)
+    return sorted({*__all__, *others})

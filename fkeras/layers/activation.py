@@ -6,7 +6,9 @@ import jax.numpy as jnp
 
 from fkeras import activations, constraints, initializers, regularizers
 from fkeras.core.settings import at_least_zero, optional, setting
-from fkeras.layers.contract.base import Layer, Weight, layers
+from fkeras.layers.contract.base import Layer, layers
+from fkeras.layers.contract.weight_settings import weight
+from fkeras.layers.contract.windows import each_alone
 
 
 def _axes(value):
@@ -81,7 +83,7 @@ class ReLU(Layer):
     negative_slope: float = setting(at_least_zero, 0.0)
     threshold: float = setting(at_least_zero, 0.0)
     supports_masking = True
-    local = True
+    windows = each_alone
 
     def forward(self, params, state, x, ctx):
         return activations.relu(x, self.negative_slope, self.max_value, self.threshold), state
@@ -98,7 +100,7 @@ class LeakyReLU(Layer):
 
     negative_slope: float = setting(at_least_zero, 0.3)
     supports_masking = True
-    local = True
+    windows = each_alone
 
     def forward(self, params, state, x, ctx):
         return activations.leaky_relu(x, self.negative_slope), state
@@ -147,8 +149,7 @@ class PReLU(Layer):
         return sizes
 
     def declare(self, shape):
-        start = self.alpha_initializer
-        return {"alpha": Weight(self._alpha(shape), start, self.alpha_regularizer, self.alpha_constraint)}
+        return {"alpha": weight(self, "alpha", self._alpha(shape))}
 
     def forward(self, params, state, x, ctx):
         return prelu(x, params["alpha"]), state
@@ -168,7 +169,7 @@ class ELU(Layer):
 
     alpha: float = setting(float, 1.0)
     supports_masking = True
-    local = True
+    windows = each_alone
 
     def forward(self, params, state, x, ctx):
         return activations.elu(x, self.alpha), state

@@ -4,17 +4,16 @@ The formulas are in `fkeras.layers.kernels.attention`; here are the settings, th
 """
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
-from fkeras import constraints, initializers, regularizers
-from fkeras.core.settings import choice, fraction, nearest, optional, positive_int, seed_or_none, setting
+from fkeras.core.settings import choice, fraction, nearest, optional, positive_int, seed_or_none, setting, some
 from fkeras.layers.contract import custom
 from fkeras.layers.contract.base import Layer, Weight, layers
 from fkeras.layers.contract.shapes import Spec, is_shape
+from fkeras.layers.contract.weight_settings import KernelBias
 from fkeras.layers.core import EinsumDense, dense
-from fkeras.layers.dropout import draw_kept, dropout
 from fkeras.layers.kernels.attention import (
     additive_scores,
     attend,
@@ -25,6 +24,7 @@ from fkeras.layers.kernels.attention import (
     mask_scores,
     window_mask,
 )
+from fkeras.layers.kernels.noise import draw_kept, dropout
 
 # ------------------------------------------------------------------------------------ calls and masks
 
@@ -47,7 +47,7 @@ def _checked(label, names, kwargs):
     for name in kwargs:
         if name not in names:
             raise TypeError(
-                f"{label} has no call argument {name!r}.{nearest(name, names)} They are: {', '.join(names)}."
+                f"{label} has no call argument {name!r}.{nearest(name, names)} They are: {some(name, names)}."
             )
 
 
@@ -235,7 +235,7 @@ class _Projection(EinsumDense):
 
     def forward(self, params, state, x, ctx):
         kernel, bias = params["kernel"], params.get("bias")
-        summed = len(self.equation.split(",")[0]) - 3  # letters behind "..."
+        summed = len(self.equation.split(",")[0]) - 3  # letters after "..."
         x = x.reshape(*x.shape[: x.ndim - summed], -1)
         flat = kernel.reshape(x.shape[-1], -1)
         y = dense(x, flat, None if bias is None else bias.reshape(-1))
@@ -474,7 +474,7 @@ def _attention_axes(value):
 
 
 @layers.register
-class MultiHeadAttention(_HeadAttention):
+class MultiHeadAttention(KernelBias, _HeadAttention):
     """Attention of several heads, between trained projections.
 
         output = concat_n(softmax(q_n @ k_n^T / sqrt(key_dim)) @ v_n) @ kernel, with q_n = query @ kernel_n, ...
@@ -521,13 +521,7 @@ class MultiHeadAttention(_HeadAttention):
     attention_axes: Any = setting(_attention_axes, None)
     sliding_window: Any = setting(optional(positive_int), None)
     flash_attention: Any = setting(optional(bool), None, saved=False)
-    kernel_initializer: Any = setting(initializers, "glorot_uniform")
-    bias_initializer: Any = setting(initializers, "zeros")
-    kernel_regularizer: Any = setting(optional(regularizers), None)
-    bias_regularizer: Any = setting(optional(regularizers), None)
-    activity_regularizer: Any = setting(optional(regularizers), None)
-    kernel_constraint: Any = setting(optional(constraints), None)
-    bias_constraint: Any = setting(optional(constraints), None)
+    _here: ClassVar[KernelBias]
     use_gate: bool = False
     seed: Any = setting(seed_or_none, None)
 
@@ -555,7 +549,7 @@ class MultiHeadAttention(_HeadAttention):
 
 
 @layers.register("GroupedQueryAttention")
-class GroupQueryAttention(_HeadAttention):
+class GroupQueryAttention(KernelBias, _HeadAttention):
     """Multi-head attention whose heads of keys and values are each shared by several heads of queries.
 
     Args:
@@ -585,15 +579,10 @@ class GroupQueryAttention(_HeadAttention):
     use_bias: bool = True
     sliding_window: Any = setting(optional(positive_int), None)
     flash_attention: Any = setting(optional(bool), None, saved=False)
-    kernel_initializer: Any = setting(initializers, "glorot_uniform")
-    bias_initializer: Any = setting(initializers, "zeros")
-    kernel_regularizer: Any = setting(optional(regularizers), None)
-    bias_regularizer: Any = setting(optional(regularizers), None)
-    activity_regularizer: Any = setting(optional(regularizers), None)
-    kernel_constraint: Any = setting(optional(constraints), None)
-    bias_constraint: Any = setting(optional(constraints), None)
+    _here: ClassVar[KernelBias]
     use_gate: bool = False
     seed: Any = setting(seed_or_none, None)
+    named_after = "GroupedQueryAttention"
 
     def check(self):
         super().check()

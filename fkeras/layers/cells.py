@@ -5,18 +5,19 @@ cells over time.
 """
 
 import functools
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fkeras import activations, constraints, initializers, regularizers
+from fkeras import activations, initializers, regularizers
 from fkeras.core.settings import Configured, fraction, optional, positive_int, seed_or_none, setting
 from fkeras.layers.contract import custom
-from fkeras.layers.contract.base import Layer, Weight, layers
-from fkeras.layers.dropout import draw_kept
+from fkeras.layers.contract.base import Layer, layers
+from fkeras.layers.contract.weight_settings import RecurrentInitializers, RecurrentPenalties, weight
 from fkeras.layers.kernels import convolution as kernels
+from fkeras.layers.kernels.noise import draw_kept
 from fkeras.layers.kernels.recurrence import Derived
 
 # -------------------------------------------------------------------------------------- pure functions
@@ -78,7 +79,7 @@ def lstm_step(
 
 
 def lstm_gates(z, c, activation=jnp.tanh, recurrent_activation=jax.nn.sigmoid):
-    """What an LSTM does behind its products: (h', c') from the gates' inputs `z` [..., 4U] and the carry `c` [..., U].
+    """What an LSTM does after its products: (h', c') from the gates' inputs `z` [..., 4U] and the carry `c` [..., U].
 
     Example:
         >>> [float(a[0]) for a in lstm_gates(jnp.zeros(4), jnp.zeros(1))]
@@ -107,7 +108,7 @@ def gru_step(
         h: Float array [B, U], the state before.
         recurrent_kernel: R, float array [U, 3U].
         recurrent_bias: b, float array [3U], or None.
-        reset_after: Where the reset gate is applied: behind the product (cuDNN's form), or before it.
+        reset_after: Where the reset gate is applied: after the product (cuDNN's form), or before it.
         kept: Float array [B, 3, U] that scales `h` for each product (recurrent dropout), or None.
 
     Returns:
@@ -133,7 +134,7 @@ def gru_step(
 
 
 def gru_gates(x, inner, h, activation=jnp.tanh, recurrent_activation=jax.nn.sigmoid):
-    """What a GRU that resets after its products does behind them: h' from `x` and `inner` = h R + b, [B, 3U] each.
+    """What a GRU that resets after its products does after them: h' from `x` and `inner` = h R + b, [B, 3U] each.
 
     Example:
         >>> gru_gates(jnp.zeros((1, 3)), jnp.zeros((1, 3)), jnp.ones((1, 1))).tolist()
@@ -275,20 +276,11 @@ class _Dense(RNNCell):
     def declare(self, shape):
         fan_in, all_units = first_shape(shape)[-1], self.gates * self.units
         weights = {
-            "kernel": Weight(
-                (fan_in, all_units), self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint
-            ),
-            "recurrent_kernel": Weight(
-                (self.units, all_units),
-                self.recurrent_initializer,
-                self.recurrent_regularizer,
-                self.recurrent_constraint,
-            ),
+            "kernel": weight(self, "kernel", (fan_in, all_units)),
+            "recurrent_kernel": weight(self, "recurrent", (self.units, all_units)),
         }
         if self.use_bias:
-            weights["bias"] = Weight(
-                (*self.bias_rows, all_units), self._bias_start(), self.bias_regularizer, self.bias_constraint
-            )
+            weights["bias"] = weight(self, "bias", (*self.bias_rows, all_units), self._bias_start())
         return weights
 
     def _bias_start(self):
@@ -353,59 +345,35 @@ class ResetAfter(Configured):
     reset_after: bool = True
 
 
-class SimpleRNNSettings(Configured):
+class SimpleRNNSettings(RecurrentInitializers, RecurrentPenalties):
     units: int = setting(positive_int)
     activation: Any = setting(activations, "tanh")
     use_bias: bool = True
-    kernel_initializer: Any = setting(initializers, "glorot_uniform")
-    recurrent_initializer: Any = setting(initializers, "orthogonal")
-    bias_initializer: Any = setting(initializers, "zeros")
-    kernel_regularizer: Any = setting(optional(regularizers), None)
-    recurrent_regularizer: Any = setting(optional(regularizers), None)
-    bias_regularizer: Any = setting(optional(regularizers), None)
-    activity_regularizer: Any = setting(optional(regularizers), None)
-    kernel_constraint: Any = setting(optional(constraints), None)
-    recurrent_constraint: Any = setting(optional(constraints), None)
-    bias_constraint: Any = setting(optional(constraints), None)
+    _initializers: ClassVar[RecurrentInitializers]
+    _penalties: ClassVar[RecurrentPenalties]
     dropout: float = setting(fraction, 0.0)
     recurrent_dropout: float = setting(fraction, 0.0)
 
 
-class LSTMSettings(Configured):
+class LSTMSettings(RecurrentInitializers, RecurrentPenalties):
     units: int = setting(positive_int)
     activation: Any = setting(activations, "tanh")
     recurrent_activation: Any = setting(activations, "sigmoid")
     use_bias: bool = True
-    kernel_initializer: Any = setting(initializers, "glorot_uniform")
-    recurrent_initializer: Any = setting(initializers, "orthogonal")
-    bias_initializer: Any = setting(initializers, "zeros")
+    _initializers: ClassVar[RecurrentInitializers]
     unit_forget_bias: bool = True
-    kernel_regularizer: Any = setting(optional(regularizers), None)
-    recurrent_regularizer: Any = setting(optional(regularizers), None)
-    bias_regularizer: Any = setting(optional(regularizers), None)
-    activity_regularizer: Any = setting(optional(regularizers), None)
-    kernel_constraint: Any = setting(optional(constraints), None)
-    recurrent_constraint: Any = setting(optional(constraints), None)
-    bias_constraint: Any = setting(optional(constraints), None)
+    _penalties: ClassVar[RecurrentPenalties]
     dropout: float = setting(fraction, 0.0)
     recurrent_dropout: float = setting(fraction, 0.0)
 
 
-class GRUSettings(Configured):
+class GRUSettings(RecurrentInitializers, RecurrentPenalties):
     units: int = setting(positive_int)
     activation: Any = setting(activations, "tanh")
     recurrent_activation: Any = setting(activations, "sigmoid")
     use_bias: bool = True
-    kernel_initializer: Any = setting(initializers, "glorot_uniform")
-    recurrent_initializer: Any = setting(initializers, "orthogonal")
-    bias_initializer: Any = setting(initializers, "zeros")
-    kernel_regularizer: Any = setting(optional(regularizers), None)
-    recurrent_regularizer: Any = setting(optional(regularizers), None)
-    bias_regularizer: Any = setting(optional(regularizers), None)
-    activity_regularizer: Any = setting(optional(regularizers), None)
-    kernel_constraint: Any = setting(optional(constraints), None)
-    recurrent_constraint: Any = setting(optional(constraints), None)
-    bias_constraint: Any = setting(optional(constraints), None)
+    _initializers: ClassVar[RecurrentInitializers]
+    _penalties: ClassVar[RecurrentPenalties]
     dropout: float = setting(fraction, 0.0)
     recurrent_dropout: float = setting(fraction, 0.0)
 

@@ -1,15 +1,16 @@
 """Convolutional LSTMs: over time as an LSTM, with convolutions in place of its matrix products."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
-from fkeras import activations, constraints, initializers, regularizers
+from fkeras import activations
 from fkeras.core import dtypes
-from fkeras.core.settings import Configured, choice, fraction, ints, optional, positive_int, seed_or_none, setting
+from fkeras.core.settings import choice, fraction, ints, positive_int, seed_or_none, setting
 from fkeras.layers.cells import RNNCell, draw_masks, first_shape, forget_bias, lstm_gates
-from fkeras.layers.contract.base import Weight, layers
+from fkeras.layers.contract.base import layers
+from fkeras.layers.contract.weight_settings import RecurrentInitializers, RecurrentPenalties, weight
 from fkeras.layers.convolution import conv
 from fkeras.layers.kernels import convolution as kernels
 from fkeras.layers.recurrent import OwnCell
@@ -63,7 +64,7 @@ def gate_conv(x, kernel, kept=None, strides=1, padding="same", dilation=1):
 # ----------------------------------------------------------------------------------------------- cell
 
 
-class ConvLSTMSettings(Configured):
+class ConvLSTMSettings(RecurrentInitializers, RecurrentPenalties):
     """The settings of a cell and of its layer, in Keras's order."""
 
     filters: int = setting(positive_int)
@@ -75,17 +76,9 @@ class ConvLSTMSettings(Configured):
     activation: Any = setting(activations, "tanh")
     recurrent_activation: Any = setting(activations, "sigmoid")
     use_bias: bool = True
-    kernel_initializer: Any = setting(initializers, "glorot_uniform")
-    recurrent_initializer: Any = setting(initializers, "orthogonal")
-    bias_initializer: Any = setting(initializers, "zeros")
+    _initializers: ClassVar[RecurrentInitializers]
     unit_forget_bias: bool = True
-    kernel_regularizer: Any = setting(optional(regularizers), None)
-    recurrent_regularizer: Any = setting(optional(regularizers), None)
-    bias_regularizer: Any = setting(optional(regularizers), None)
-    activity_regularizer: Any = setting(optional(regularizers), None)
-    kernel_constraint: Any = setting(optional(constraints), None)
-    recurrent_constraint: Any = setting(optional(constraints), None)
-    bias_constraint: Any = setting(optional(constraints), None)
+    _penalties: ClassVar[RecurrentPenalties]
     dropout: float = setting(fraction, 0.0)
     recurrent_dropout: float = setting(fraction, 0.0)
     seed: Any = setting(seed_or_none, None)
@@ -119,7 +112,7 @@ class _Cell(ConvLSTMSettings, RNNCell):
         return [self.filters, self.filters]
 
     def _channels_last(self, x, lead=1):
-        """Moves the channels behind the space axes; `lead` axes come before them."""
+        """Moves the channels after the space axes; `lead` axes come before them."""
         if not self.channels_first:
             return x
         if isinstance(x, tuple):
@@ -145,23 +138,13 @@ class _Cell(ConvLSTMSettings, RNNCell):
     def declare(self, shape):
         channels = self._channels_last(first_shape(shape))[-1]
         weights = {
-            "kernel": Weight(
-                (*self.kernel_size, channels, 4 * self.filters),
-                self.kernel_initializer,
-                self.kernel_regularizer,
-                self.kernel_constraint,
-            ),
-            "recurrent_kernel": Weight(
-                (*self.kernel_size, self.filters, 4 * self.filters),
-                self.recurrent_initializer,
-                self.recurrent_regularizer,
-                self.recurrent_constraint,
-            ),
+            "kernel": weight(self, "kernel", (*self.kernel_size, channels, 4 * self.filters)),
+            "recurrent_kernel": weight(self, "recurrent", (*self.kernel_size, self.filters, 4 * self.filters)),
         }
         if self.use_bias:
             start = self.bias_initializer
             start = forget_bias(start, self.filters) if self.unit_forget_bias else start
-            weights["bias"] = Weight((4 * self.filters,), start, self.bias_regularizer, self.bias_constraint)
+            weights["bias"] = weight(self, "bias", (4 * self.filters,), start)
         return weights
 
     def draw_noise(self, shape, ctx):

@@ -8,8 +8,10 @@ import numpy as np
 from fkeras import activations, constraints, initializers, regularizers
 from fkeras.core import dtypes
 from fkeras.core.settings import choice, optional, positive_int, setting
-from fkeras.layers.contract.base import Weight, layers
+from fkeras.layers.contract.base import layers
 from fkeras.layers.contract.spatial import Spatial
+from fkeras.layers.contract.weight_settings import KernelBias, weight
+from fkeras.layers.contract.windows import Window
 from fkeras.layers.kernels import convolution as kernels
 
 # -------------------------------------------------------------------------------------- pure functions
@@ -24,12 +26,12 @@ def conv(x, kernel, strides=1, padding="valid", dilation=1, groups=1):
         x: Float array [B, *space, C].
         kernel: Float array [*window, C / groups, F].
         strides, dilation: Int, or one an axis.
-        padding: "valid", "same" (ceil(size / stride) cells, the odd cell of padding at the end), "causal" (padding in
-            front only), or pairs (before, after).
+        padding: "valid", "same" (ceil(size / stride) elements out, an odd one of padding at the end), "causal"
+            (padding in front only), or pairs (before, after).
         groups: Channels and filters are cut into so many groups; each filter sees the channels of its group.
 
     Returns:
-        Float array [B, *cells, F] of the dtype of `x`.
+        Float array [B, *sizes, F] of the dtype of `x`.
 
     Raises:
         ValueError: Channels and kernel do not fit, or the window is larger than an axis.
@@ -58,7 +60,7 @@ def depthwise_conv(x, kernel, strides=1, padding="valid", dilation=1):
         strides, padding, dilation: As `conv`.
 
     Returns:
-        Float array [B, *cells, C * M].
+        Float array [B, *sizes, C * M].
 
     Example:
         >>> depthwise_conv(jnp.ones((1, 3, 2)), jnp.array([[[1.0], [2.0]]])).tolist()[0][0]
@@ -87,7 +89,7 @@ def separable_conv(x, depthwise_kernel, pointwise_kernel, strides=1, padding="va
 
 
 def conv_transpose(x, kernel, strides=1, padding="valid", output_padding=None, dilation=1):
-    """Spreads every cell of `x` over a window: the transpose of `conv` as a linear map.
+    """Spreads every element of `x` over a window: the transpose of `conv` as a linear map.
 
         y[b, o, f] = sum over i, t, c with o = i * stride + t * dilation - cut of x[b, i, c] * kernel[t, f, c]
 
@@ -95,15 +97,15 @@ def conv_transpose(x, kernel, strides=1, padding="valid", output_padding=None, d
         x: Float array [B, *space, C].
         kernel: Float array [*window, F, C]: filters before channels.
         strides, dilation: Int, or one an axis.
-        padding, output_padding: With n cells in and r = (window - 1) * dilation + 1, an axis has
-            "valid": (n - 1) * stride + max(r, stride) cells, or (n - 1) * stride + r + output_padding where given;
-            "same": n * stride cells, or (n - 1) * stride + r % 2 + output_padding.
+        padding, output_padding: With n elements in and r = (window - 1) * dilation + 1, an axis has
+            "valid": (n - 1) * stride + max(r, stride) elements, or (n - 1) * stride + r + output_padding where given;
+            "same": n * stride elements, or (n - 1) * stride + r % 2 + output_padding.
 
     Returns:
-        Float array [B, *cells, F] of the dtype of `x`.
+        Float array [B, *sizes, F] of the dtype of `x`.
 
     Raises:
-        ValueError: Channels and kernel do not fit, or no cell would be left.
+        ValueError: Channels and kernel do not fit, or nothing would be left.
 
     Example:
         >>> conv_transpose(jnp.array([[[1.0], [2.0]]]), jnp.ones((2, 1, 1)), strides=2).ravel().tolist()
@@ -133,7 +135,7 @@ def _transposed_sizes(sizes, window, strides, padding, output_padding, dilation)
         out.append(None if m is None else (m - 1) * s + 1 + before + after - (k - 1) * d)
         if m is not None and out[-1] < 1:
             raise ValueError(
-                f"transposing a window of {k} with stride {s} and padding {padding!r} leaves nothing of {m} cells. "
+                f"transposing a window of {k} with stride {s} and padding {padding!r} leaves nothing of {m} elements. "
                 f"Use padding 'valid' or a larger output_padding."
             )
     return tuple(out)
@@ -175,16 +177,22 @@ class Convolution(Spatial):
                 f"{self.label}: the input's {channels} channels cannot be cut into groups={self.groups} of equal size. "
                 f"Input shape: {shape}."
             )
-        self.check_room(shape)
+        self.check_fits(shape)
 
-    def check_room(self, shape):
-        """Raises ValueError, naming the layer, where no cell of output would be left."""
+    def check_fits(self, shape):
+        """Raises ValueError, naming the layer, where the output would be empty."""
         self.check_windows(shape, self.kernel_size, self.strides, self.dilation_rate, self.padding)
+
+    def windows(self, rank):
+        if self.padding == "same" or not activations.is_elementwise(self.activation):
+            return None
+        causal = self.padding == "causal"
+        slide = zip(self.kernel_size, self.strides, self.dilation_rate, strict=True)
+        return self.windows_of((Window(k, s, d, (k - 1) * d * causal) for k, s, d in slide), None)
 
     def with_bias(self, weights, size):
         """Returns the declarations with a bias [size] added, if the layer has one."""
-        bias = Weight((size,), self.bias_initializer, self.bias_regularizer, self.bias_constraint)
-        return {**weights, "bias": bias} if self.use_bias else weights
+        return {**weights, "bias": weight(self, "bias", (size,))} if self.use_bias else weights
 
     def finish(self, y, params):
         """Adds the bias, puts the channels where they belong, applies the activation."""
@@ -193,17 +201,17 @@ class Convolution(Spatial):
         return self.activation(self.as_given(y))
 
 
-class Conv(Convolution):
+class Conv(KernelBias, Convolution):
     """Base of Conv1D, Conv2D and Conv3D: y = activation(conv(x, kernel) + bias).
 
     Args:
         filters: Number of channels of the output.
         kernel_size: Int, or one an axis.
         strides: Int, or one an axis.
-        padding: "valid", "same" (ceil(size / stride) cells out), or in Conv1D "causal": step t of the output sees no
+        padding: "valid", "same" (ceil(size / stride) elements out), or in Conv1D "causal": step t of the output sees no
             later step of the input.
         data_format: "channels_last", "channels_first", or None for the process-wide default.
-        dilation_rate: Int, or one an axis: the distance of the kernel's cells. Not with strides > 1.
+        dilation_rate: Int, or one an axis: the distance of the kernel's elements. Not with strides > 1.
         groups: Input channels and filters are cut into so many groups that do not see each other.
         activation: Function of the result; None is linear.
         use_bias: Adds a bias.
@@ -216,7 +224,7 @@ class Conv(Convolution):
         [B, *space, C], or [B, C, *space] with "channels_first".
 
     Output shape:
-        [B, *cells, filters], or [B, filters, *cells].
+        [B, *sizes, filters], or [B, filters, *sizes].
 
     Weights:
         kernel [*kernel_size, C / groups, filters], bias [filters].
@@ -238,13 +246,6 @@ class Conv(Convolution):
     groups: int = setting(positive_int, 1)
     activation: Any = setting(activations, None)
     use_bias: bool = True
-    kernel_initializer: Any = setting(initializers, "glorot_uniform")
-    bias_initializer: Any = setting(initializers, "zeros")
-    kernel_regularizer: Any = setting(optional(regularizers), None)
-    bias_regularizer: Any = setting(optional(regularizers), None)
-    activity_regularizer: Any = setting(optional(regularizers), None)
-    kernel_constraint: Any = setting(optional(constraints), None)
-    bias_constraint: Any = setting(optional(constraints), None)
 
     def check(self):
         super().check()
@@ -256,29 +257,11 @@ class Conv(Convolution):
     def declare(self, shape):
         self.check_input(shape)
         size = (*self.kernel_size, self.known_channels(shape) // self.groups, self.filters)
-        kernel = Weight(size, self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint)
-        return self.with_bias({"kernel": kernel}, self.filters)
-
-    @property
-    def local(self):
-        fixed = self.padding != "same" or max(self.strides) == 1  # what is padded in front depends on no size
-        return fixed and activations.is_elementwise(self.activation)
-
-    def cells_read(self, shape, cells):
-        return self.windows_read(shape, *self._windows, self.padding, cells)
-
-    @property
-    def _windows(self):
-        return self.kernel_size, self.strides, self.dilation_rate
+        return self.with_bias({"kernel": weight(self, "kernel", size)}, self.filters)
 
     def forward(self, params, state, x, ctx):
-        x, padding = self.channels_last(x), self.padding
-        if ctx.cells is not None:
-            sizes = x.shape[1:-1]
-            pads, _ = kernels.window_pads(sizes, *self._windows, padding)
-            reads, padding = kernels.first_windows(sizes, *self._windows, pads, ctx.cells)
-            x = x[(slice(None), *map(slice, reads))]
-        y = conv(x, params["kernel"], self.strides, padding, self.dilation_rate, self.groups)
+        x = self.channels_last(x)
+        y = conv(x, params["kernel"], self.strides, self.padding, self.dilation_rate, self.groups)
         return self.finish(y, params), state
 
 
@@ -298,7 +281,7 @@ class DepthwiseConv(Convolution):
         [B, *space, C], or [B, C, *space] with "channels_first".
 
     Output shape:
-        [B, *cells, C * depth_multiplier], or [B, C * depth_multiplier, *cells].
+        [B, *sizes, C * depth_multiplier], or [B, C * depth_multiplier, *sizes].
 
     Weights:
         kernel [*kernel_size, C, depth_multiplier], bias [C * depth_multiplier].
@@ -333,8 +316,7 @@ class DepthwiseConv(Convolution):
         self.check_input(shape)
         channels = self.known_channels(shape)
         size = (*self.kernel_size, channels, self.depth_multiplier)
-        kernel = Weight(size, self.depthwise_initializer, self.depthwise_regularizer, self.depthwise_constraint)
-        return self.with_bias({"kernel": kernel}, channels * self.depth_multiplier)
+        return self.with_bias({"kernel": weight(self, "depthwise", size)}, channels * self.depth_multiplier)
 
     def forward(self, params, state, x, ctx):
         x = self.channels_last(x)
@@ -358,7 +340,7 @@ class SeparableConv(Convolution):
         [B, *space, C], or [B, C, *space] with "channels_first".
 
     Output shape:
-        [B, *cells, filters], or [B, filters, *cells].
+        [B, *sizes, filters], or [B, filters, *sizes].
 
     Weights:
         depthwise_kernel [*kernel_size, C, depth_multiplier], pointwise_kernel [*ones, C * depth_multiplier, filters],
@@ -397,18 +379,9 @@ class SeparableConv(Convolution):
     def declare(self, shape):
         self.check_input(shape)
         channels = self.known_channels(shape)
-        depthwise = Weight(
-            (*self.kernel_size, channels, self.depth_multiplier),
-            self.depthwise_initializer,
-            self.depthwise_regularizer,
-            self.depthwise_constraint,
-        )
-        pointwise = Weight(
-            (*(1,) * self.spatial, channels * self.depth_multiplier, self.filters),
-            self.pointwise_initializer,
-            self.pointwise_regularizer,
-            self.pointwise_constraint,
-        )
+        depthwise = weight(self, "depthwise", (*self.kernel_size, channels, self.depth_multiplier))
+        ones = (1,) * self.spatial
+        pointwise = weight(self, "pointwise", (*ones, channels * self.depth_multiplier, self.filters))
         return self.with_bias({"depthwise_kernel": depthwise, "pointwise_kernel": pointwise}, self.filters)
 
     def forward(self, params, state, x, ctx):
@@ -423,7 +396,7 @@ class SeparableConv(Convolution):
         return self.finish(y, params), state
 
 
-class ConvTranspose(Convolution):
+class ConvTranspose(KernelBias, Convolution):
     """Base of Conv1DTranspose, Conv2DTranspose and Conv3DTranspose: a convolution turned round, to make space larger.
 
     Args:
@@ -438,7 +411,7 @@ class ConvTranspose(Convolution):
         [B, *space, C], or [B, C, *space] with "channels_first".
 
     Output shape:
-        [B, *cells, filters], or [B, filters, *cells].
+        [B, *sizes, filters], or [B, filters, *sizes].
 
     Weights:
         kernel [*kernel_size, filters, C], bias [filters].
@@ -460,13 +433,6 @@ class ConvTranspose(Convolution):
     dilation_rate: Any = 1
     activation: Any = setting(activations, None)
     use_bias: bool = True
-    kernel_initializer: Any = setting(initializers, "glorot_uniform")
-    bias_initializer: Any = setting(initializers, "zeros")
-    kernel_regularizer: Any = setting(optional(regularizers), None)
-    bias_regularizer: Any = setting(optional(regularizers), None)
-    activity_regularizer: Any = setting(optional(regularizers), None)
-    kernel_constraint: Any = setting(optional(constraints), None)
-    bias_constraint: Any = setting(optional(constraints), None)
 
     def check(self):
         super().check()
@@ -478,7 +444,10 @@ class ConvTranspose(Convolution):
                     f"output_padding={self.output_padding} and strides={self.strides}."
                 )
 
-    def check_room(self, shape):
+    def windows(self, rank):
+        return None
+
+    def check_fits(self, shape):
         try:
             _transposed_sizes(
                 self.channels_last(shape)[1:-1],
@@ -494,8 +463,7 @@ class ConvTranspose(Convolution):
     def declare(self, shape):
         self.check_input(shape)
         size = (*self.kernel_size, self.filters, self.known_channels(shape))
-        kernel = Weight(size, self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint)
-        return self.with_bias({"kernel": kernel}, self.filters)
+        return self.with_bias({"kernel": weight(self, "kernel", size)}, self.filters)
 
     def forward(self, params, state, x, ctx):
         y = conv_transpose(

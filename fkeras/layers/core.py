@@ -8,18 +8,25 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fkeras import activations, constraints, initializers, regularizers
+from fkeras import activations
 from fkeras.core.settings import (
     Registry,
     get_custom_objects,
     get_registered_name,
     get_registered_object,
-    optional,
     positive_int,
     serialize,
     setting,
 )
-from fkeras.layers.contract.base import Layer, Spec, Weight, layers
+from fkeras.layers.contract.base import Layer, Spec, layers
+from fkeras.layers.contract.weight_settings import (
+    KernelBias,
+    KernelBiasConstraints,
+    KernelBiasInitializers,
+    KernelBiasRegularizers,
+    weight,
+)
+from fkeras.layers.contract.windows import each_alone
 
 # -------------------------------------------------------------------------------------- pure functions
 
@@ -140,7 +147,7 @@ def unmasked_steps(x, mask_value=0.0):
 
 
 @layers.register
-class Dense(Layer):
+class Dense(KernelBias, Layer):
     """Fully connected layer: y = activation(x @ kernel + bias) over the last axis.
 
     Args:
@@ -165,13 +172,6 @@ class Dense(Layer):
     units: int = setting(positive_int)
     activation: Any = setting(activations, None)
     use_bias: bool = True
-    kernel_initializer: Any = setting(initializers, "glorot_uniform")
-    bias_initializer: Any = setting(initializers, "zeros")
-    kernel_regularizer: Any = setting(optional(regularizers), None)
-    bias_regularizer: Any = setting(optional(regularizers), None)
-    activity_regularizer: Any = setting(optional(regularizers), None)
-    kernel_constraint: Any = setting(optional(constraints), None)
-    bias_constraint: Any = setting(optional(constraints), None)
     supports_masking = True
 
     def check_input(self, shape):
@@ -187,10 +187,7 @@ class Dense(Layer):
             )
 
     def declare(self, shape):
-        kernel = Weight(
-            (shape[-1], self.units), self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint
-        )
-        bias = Weight((self.units,), self.bias_initializer, self.bias_regularizer, self.bias_constraint)
+        kernel, bias = weight(self, "kernel", (shape[-1], self.units)), weight(self, "bias", (self.units,))
         return {"kernel": kernel, "bias": bias} if self.use_bias else {"kernel": kernel}
 
     def forward(self, params, state, x, ctx):
@@ -204,7 +201,7 @@ class Dense(Layer):
 
 
 @layers.register
-class EinsumDense(Layer):
+class EinsumDense(KernelBiasInitializers, KernelBiasRegularizers, KernelBiasConstraints, Layer):
     """Dense layer over any axes: y = activation(einsum(equation, x, kernel) + bias).
 
     Args:
@@ -228,12 +225,6 @@ class EinsumDense(Layer):
     output_shape: Any
     activation: Any = setting(activations, None)
     bias_axes: Any = None
-    kernel_initializer: Any = setting(initializers, "glorot_uniform")
-    bias_initializer: Any = setting(initializers, "zeros")
-    kernel_regularizer: Any = setting(optional(regularizers), None)
-    bias_regularizer: Any = setting(optional(regularizers), None)
-    kernel_constraint: Any = setting(optional(constraints), None)
-    bias_constraint: Any = setting(optional(constraints), None)
 
     def check_input(self, shape):
         self._shapes(shape)
@@ -249,9 +240,9 @@ class EinsumDense(Layer):
         start = self.kernel_initializer
         if getattr(start, "input_axes", 0) is None:
             start = type(start).from_config({**start.get_config(), "input_axes": summed, "output_axes": kept})
-        weights = {"kernel": Weight(kernel, start, self.kernel_regularizer, self.kernel_constraint)}
+        weights = {"kernel": weight(self, "kernel", kernel, start)}
         if bias is not None:
-            weights["bias"] = Weight(bias, self.bias_initializer, self.bias_regularizer, self.bias_constraint)
+            weights["bias"] = weight(self, "bias", bias)
         return weights
 
     def forward(self, params, state, x, ctx):
@@ -271,9 +262,8 @@ class Activation(Layer):
     activation: Any = setting(activations)
     supports_masking = True
 
-    @property
-    def local(self):
-        return activations.is_elementwise(self.activation)
+    def windows(self, rank):
+        return each_alone(self, rank) if activations.is_elementwise(self.activation) else None
 
     def forward(self, params, state, x, ctx):
         return self.activation(x), state

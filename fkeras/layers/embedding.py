@@ -7,7 +7,8 @@ import numpy as np
 
 from fkeras import constraints, initializers, regularizers
 from fkeras.core.settings import optional, positive_int, setting
-from fkeras.layers.contract.base import Layer, Spec, Weight, layers
+from fkeras.layers.contract.base import Layer, Spec, layers
+from fkeras.layers.contract.weight_settings import weight
 
 
 def embed(indices, embeddings):
@@ -68,11 +69,9 @@ class Embedding(Layer):
                 raise ValueError(f"{self.label}: expected a table of shape {shape}, got {np.shape(table)}.")
 
     def declare(self, shape):
-        start = self.embeddings_initializer
-        if self.initial_table is not None:
-            start = _Given(self.initial_table)
+        start = None if self.initial_table is None else _Given(self.initial_table)
         table = (self.input_dim, self.output_dim)
-        return {"embeddings": Weight(table, start, self.embeddings_regularizer, self.embeddings_constraint)}
+        return {"embeddings": weight(self, "embeddings", table, start)}
 
     def forward(self, params, state, x, ctx):
         return embed(x, params["embeddings"]).astype(self.dtype.compute_dtype), state

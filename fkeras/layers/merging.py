@@ -14,7 +14,7 @@ from fkeras.layers.contract.base import Layer, Spec, layers
 
 
 def align(arrays):
-    """Gives arrays of different rank one rank: axes of size 1 are put in behind the batch axis.
+    """Gives arrays of different rank one rank: axes of size 1 are put in after the batch axis.
 
     Example:
         >>> [a.shape for a in align([jnp.ones((2, 5, 3)), jnp.ones((2, 3))])]
@@ -159,7 +159,7 @@ class Merge(Layer):
 class Add(Merge):
     """Sum of a list of inputs.
 
-    Inputs of lower rank get axes of size 1 behind the batch axis; sizes of 1 broadcast. A step is masked where it is
+    Inputs of lower rank get axes of size 1 after the batch axis; sizes of 1 broadcast. A step is masked where it is
     masked in all inputs.
 
     Example:
@@ -332,7 +332,7 @@ class Dot(Merge):
     def merged(self, shapes):
         for a, s in zip(self._pair, shapes, strict=True):
             if not -len(s) < a < len(s):
-                raise ValueError(f"{self.label}: axis {a} is not one behind the batch axis of shape {tuple(s)}.")
+                raise ValueError(f"{self.label}: axis {a} is not one after the batch axis of shape {tuple(s)}.")
         i, j = (a % len(s) for a, s in zip(self._pair, shapes, strict=True))
         if None not in (shapes[0][i], shapes[1][j]) and shapes[0][i] != shapes[1][j]:
             raise ValueError(

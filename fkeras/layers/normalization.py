@@ -5,32 +5,40 @@ the layer's compute dtype.
 """
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
-from fkeras import constraints, initializers, regularizers
-from fkeras.core.settings import optional, positive_int, setting
+from fkeras import initializers
+from fkeras.core.dtypes import at_least_float32
+from fkeras.core.settings import positive_int, setting
+from fkeras.core.symbol import is_symbolic
+from fkeras.layers.contract import custom
 from fkeras.layers.contract.base import Layer, Spec, Weight, layers
+from fkeras.layers.contract.shapes import shapes_of
+from fkeras.layers.contract.variables import Variable
+from fkeras.layers.contract.weight_settings import GammaBeta, GammaBetaInitializers, GammaBetaPenalties, weight
 from fkeras.layers.kernels.convolution import chosen, gradient_once
 
 # -------------------------------------------------------------------------------------- pure functions
 
 
-def batch_moments(x, axes, real=None, sum_devices=lambda value: value):
+def batch_moments(x, axes, real=None, sum_devices=lambda value: value, shift=None):
     """Takes mean and variance of `x` over `axes` in one pass, around a value that lies among the data.
 
         d = x - shift,  mean = shift + E[d],  variance = E[d^2] - E[d]^2
 
-    With `shift` the first entry of each channel this is as fast as E[x^2] - E[x]^2 and does not cancel when the mean
-    is large against the deviation (a column of years).
+    With `first_row_mean` as `shift` this is as fast as E[x^2] - E[x]^2 and does not cancel when the mean is large
+    against the deviation (a column of years), nor when what does not count lies far away (zeros before the first real
+    time step).
 
     Args:
         x: Float array of at least float32.
         axes: Tuple of axes to reduce.
         real: Bool array that broadcasts to `x`: what counts; None for all.
         sum_devices: Function (tree) -> tree that sums over devices.
+        shift: What `first_row_mean` returned, if it is known.
 
     Returns:
         (mean, variance), each with `axes` of size 1. Variance divides by the count. Where nothing counts, it is 0.
@@ -43,8 +51,7 @@ def batch_moments(x, axes, real=None, sum_devices=lambda value: value):
         Chan, Golub & LeVeque, "Algorithms for Computing the Sample Variance", 1983: shifted data (eq. 1.6) within a
         device, pairwise combination (eq. 2.1) between devices.
     """
-    first = x[tuple(slice(0, 1) if a in axes else slice(None) for a in range(x.ndim))]
-    shift = jax.lax.stop_gradient(jnp.where(jnp.isfinite(first), first, 0))
+    shift = first_row_mean(x, axes, real) if shift is None else shift
     d = x - shift
     # First over the axes that `real` says nothing of, for each row alone: the mask then meets a small array only.
     inner = tuple(a for a in axes if a > 0 and (real is None or real.shape[a] == 1))
@@ -68,11 +75,42 @@ def batch_moments(x, axes, real=None, sum_devices=lambda value: value):
     return mean, spread / jnp.maximum(everywhere, 1)  # to the last bit the same on all devices
 
 
-def scale_and_shift(x, mean, variance, gamma=None, beta=None, epsilon=1e-3):
+def first_row_mean(x, axes, real=None):
+    """Returns each channel's mean over the first row that has anything real of it: a constant that lies among the data.
+
+    Args: as `batch_moments`.
+
+    Returns:
+        Array with `axes` of size 1, without a gradient; 0 where the mean is not finite.
+
+    Example:
+        >>> first_row_mean(jnp.array([[0.0], [5.0], [7.0]]), (0,), jnp.array([[False], [True], [True]])).tolist()
+        [[5.0]]
+    """
+    x = jax.lax.stop_gradient(x)
+    if not axes:
+        return jnp.where(jnp.isfinite(x), x, 0)
+    rest = axes[1:]
+    if real is None:
+        mean = jnp.mean(jax.lax.slice_in_dim(x, 0, 1, axis=axes[0]), rest, keepdims=True)
+    else:
+        first = jnp.argmax(jnp.any(real, rest, keepdims=True), axes[0], keepdims=True)
+        row, counts = (jnp.take_along_axis(a, first, axes[0], mode="clip") for a in (x, real))
+        counts = jnp.broadcast_to(counts, row.shape)
+        mean = jnp.sum(jnp.where(counts, row, 0), rest, keepdims=True)
+        mean = mean / jnp.maximum(jnp.sum(counts, rest, x.dtype, keepdims=True), 1)
+    return jnp.where(jnp.isfinite(mean), mean, 0)
+
+
+def scale_and_shift(x, mean, variance, gamma=None, beta=None, epsilon=1e-3, center=None):
     """Normalizes `x`: y = gamma * (x - mean) / sqrt(variance + epsilon) + beta.
 
-    All arrays broadcast to `x`; `gamma` and `beta` may be None.
+    All arrays broadcast to `x`; `gamma` and `beta` may be None. `center` is a constant near `mean` to take from both
+    first, so that nothing cancels when they are large; None is `mean` itself. (In training a shift without a gradient
+    makes the step a third faster than the mean.)
     """
+    center = mean if center is None else center
+    x, mean = x - center, mean - center
     factor = jax.lax.rsqrt(variance + epsilon)
     if gamma is not None:
         factor = factor * gamma
@@ -193,7 +231,7 @@ def spectral_norm(kernel, u, iterations=1):
 
 
 def _wide(x):
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return x.astype(at_least_float32(x.dtype))
 
 
 def _axes(axis, ndim):
@@ -251,9 +289,9 @@ class _Normalizes(Layer):
     def gamma_beta(self, sizes, gamma=True, beta=True):
         weights = {}
         if gamma:
-            weights["gamma"] = Weight(sizes, self.gamma_initializer, self.gamma_regularizer, self.gamma_constraint)
+            weights["gamma"] = weight(self, "gamma", sizes)
         if beta:
-            weights["beta"] = Weight(sizes, self.beta_initializer, self.beta_regularizer, self.beta_constraint)
+            weights["beta"] = weight(self, "beta", sizes)
         return weights
 
     def compute_output_spec(self, x):
@@ -265,7 +303,7 @@ class _Normalizes(Layer):
 
 
 @layers.register
-class BatchNormalization(_Normalizes):
+class BatchNormalization(GammaBeta, _Normalizes):
     """Normalizes channels over the batch while training, and by running statistics else.
 
         y = gamma * (x - mean) / sqrt(variance + epsilon) + beta
@@ -298,19 +336,16 @@ class BatchNormalization(_Normalizes):
         Ioffe & Szegedy, 2015, arXiv:1502.03167, algorithms 1-2; Ioffe, 2017, arXiv:1702.03275 (renorm).
     """
 
+    rows_meet = True
     axis: int = setting(_one_axis, -1)
     momentum: float = setting(float, 0.99)
     epsilon: float = setting(float, 1e-3)
     center: bool = True
     scale: bool = True
-    beta_initializer: Any = setting(initializers, "zeros")
-    gamma_initializer: Any = setting(initializers, "ones")
+    _initializers: ClassVar[GammaBetaInitializers]
     moving_mean_initializer: Any = setting(initializers, "zeros")
     moving_variance_initializer: Any = setting(initializers, "ones")
-    beta_regularizer: Any = setting(optional(regularizers), None)
-    gamma_regularizer: Any = setting(optional(regularizers), None)
-    beta_constraint: Any = setting(optional(constraints), None)
-    gamma_constraint: Any = setting(optional(constraints), None)
+    _penalties: ClassVar[GammaBetaPenalties]
     renorm: bool = False
     renorm_clipping: Any = None
     renorm_momentum: float = setting(float, 0.99)
@@ -350,14 +385,16 @@ class BatchNormalization(_Normalizes):
         gamma, beta = along(params.get("gamma")), along(params.get("beta"))
         if ctx.training and self.trainable:
             x = gradient_once(x) if chosen() == "cpu" else x
-            mean, variance = batch_moments(x, axes, self._real(x, ctx), ctx.sum_devices)
+            real = self._real(x, ctx)
+            center = first_row_mean(x, axes, real)
+            mean, variance = batch_moments(x, axes, real, ctx.sum_devices, center)
             if self.renorm:
                 gamma, beta, state = self._renormalize(gamma, beta, state, mean, variance, along)
             else:
                 state = self._follow(state, moving_mean=mean, moving_variance=variance)
         else:
-            mean, variance = along(state["moving_mean"]), along(state["moving_variance"])
-        y = scale_and_shift(x, mean, variance, gamma, beta, self.epsilon)
+            mean, variance, center = along(state["moving_mean"]), along(state["moving_variance"]), None
+        y = scale_and_shift(x, mean, variance, gamma, beta, self.epsilon, center)
         return self.narrow(y), state
 
     def _real(self, x, ctx):
@@ -401,7 +438,7 @@ class _Root:
 
 
 @layers.register
-class LayerNormalization(_Normalizes):
+class LayerNormalization(GammaBeta, _Normalizes):
     """Normalizes each row over its features: y = gamma * (x - mean) / sqrt(variance + epsilon) + beta.
 
     Args:
@@ -425,12 +462,7 @@ class LayerNormalization(_Normalizes):
     epsilon: float = setting(float, 1e-3)
     center: bool = True
     scale: bool = True
-    beta_initializer: Any = setting(initializers, "zeros")
-    gamma_initializer: Any = setting(initializers, "ones")
-    beta_regularizer: Any = setting(optional(regularizers), None)
-    gamma_regularizer: Any = setting(optional(regularizers), None)
-    beta_constraint: Any = setting(optional(constraints), None)
-    gamma_constraint: Any = setting(optional(constraints), None)
+    _here: ClassVar[GammaBeta]
     rms_scaling: bool = setting(default=False, keyword=True)
 
     def declare(self, shape):
@@ -471,7 +503,7 @@ class RMSNormalization(_Normalizes):
 
 
 @layers.register
-class GroupNormalization(_Normalizes):
+class GroupNormalization(GammaBeta, _Normalizes):
     """Normalizes each row over groups of channels and all of space: `groups=-1` is one group a channel.
 
     Args:
@@ -492,12 +524,6 @@ class GroupNormalization(_Normalizes):
     epsilon: float = setting(float, 1e-3)
     center: bool = True
     scale: bool = True
-    beta_initializer: Any = setting(initializers, "zeros")
-    gamma_initializer: Any = setting(initializers, "ones")
-    beta_regularizer: Any = setting(optional(regularizers), None)
-    gamma_regularizer: Any = setting(optional(regularizers), None)
-    beta_constraint: Any = setting(optional(constraints), None)
-    gamma_constraint: Any = setting(optional(constraints), None)
 
     def check(self):
         if self.groups < 1 and self.groups != -1:
@@ -553,8 +579,9 @@ class SpectralNormalization(Layer):
         layer: A layer with a `kernel` or `embeddings`.
         power_iterations: Steps of power iteration a call.
 
-    While training the estimate `vector_u` moves on. The kernel itself is left as it is, and divided in inference too,
-    as in the paper; Keras stores the divided kernel where its backend lets it and uses the stored one in inference.
+    While training the kernel is divided and the estimate `vector_u` moves on; in inference the kernel is used as it is
+    stored, as in Keras 3. Called on arrays with training=True the layer stores the divided kernel. In `fit` the
+    optimizer's next kernel is what is stored, as in Keras on JAX, and differs from it by its norm.
 
     Example:
         >>> from fkeras.layers.core import Dense
@@ -584,16 +611,36 @@ class SpectralNormalization(Layer):
     def weights(self):
         """The normalized weight, `vector_u`, the others: Keras's order."""
         found = super().weights
-        return sorted(found, key=lambda v: not (v.layer is self.layer and v.name in ("kernel", "embeddings")))
+        return sorted(found, key=lambda v: v not in self.held_weights)
+
+    @property
+    def held_weights(self):
+        """The normalized weight, which Keras's files hold here as well as in the layer inside."""
+        names = [n for n in ("kernel", "embeddings") if n in self.layer._cell.declared] if self.built else []
+        return [Variable(self.layer, name) for name in names[:1]]
+
+    def __call__(self, *args, training=None, **kwargs):
+        if not training or not args or custom.running() is not None or is_symbolic(args):
+            return super().__call__(*args, training=training, **kwargs)
+        self._ensure(shapes_of(jax.tree.map(jnp.asarray, args[0])))
+        (weight,) = self.held_weights
+        divided, _ = self._divided(weight.value, self.vector_u.value)
+        y = super().__call__(*args, training=training, **kwargs)
+        if not isinstance(divided, jax.core.Tracer):
+            weight.assign(divided)
+        return y
 
     def forward(self, params, state, x, ctx):
         inner = dict(params["layer"])
-        name = "kernel" if "kernel" in inner else "embeddings"
-        kernel = inner[name].astype(jnp.float32)
-        sigma, u = spectral_norm(kernel, state["vector_u"], self.power_iterations)
-        some = jnp.any(kernel != 0)
-        inner[name] = (kernel / jnp.where(some, sigma, 1)).astype(inner[name].dtype)
-        y, inside, _ = self.layer.apply_masked(inner, state.get("layer", {}), x, ctx.at(self.layer.name))
         if ctx.training:
-            state = state | {"vector_u": jnp.where(some, u, state["vector_u"])}
+            name = "kernel" if "kernel" in inner else "embeddings"
+            inner[name], u = self._divided(inner[name], state["vector_u"])
+            state = state | {"vector_u": u}
+        y, inside, _ = self.layer.apply_masked(inner, state.get("layer", {}), x, ctx.at(self.layer.name))
         return y, state | ({"layer": inside} if "layer" in state else {})
+
+    def _divided(self, kernel, u):
+        """Returns (kernel / sigma, new u); of a kernel of zeros both as they are."""
+        wide, some = kernel.astype(jnp.float32), jnp.any(kernel != 0)
+        sigma, new = spectral_norm(wide, u, self.power_iterations)
+        return (wide / jnp.where(some, sigma, 1)).astype(kernel.dtype), jnp.where(some, new, u)

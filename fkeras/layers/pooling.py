@@ -6,18 +6,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from fkeras.core import dtypes
+from fkeras.core.dtypes import at_least_float32
 from fkeras.core.settings import choice, setting
 from fkeras.layers.contract.base import layers
 from fkeras.layers.contract.spatial import Spatial
+from fkeras.layers.contract.windows import Window
 from fkeras.layers.kernels import convolution as kernels
 
 # -------------------------------------------------------------------------------------- pure functions
 
 
 def max_pool(x, pool_size, strides=None, padding="valid"):
-    """Takes the largest cell of each window.
+    """Takes the largest element of each window.
 
-    The gradient goes to the first of equal cells, on every device.
+    The gradient goes to the first of equal elements, on every device.
 
     Args:
         x: Array [B, *space, C].
@@ -40,7 +42,7 @@ def max_pool(x, pool_size, strides=None, padding="valid"):
 
 
 def average_pool(x, pool_size, strides=None, padding="valid"):
-    """Takes the mean of each window; cells of padding do not count.
+    """Takes the mean of each window; padding does not count.
 
     Args:
         As `max_pool`; `x` is a float array. Half precision is summed in float32.
@@ -50,20 +52,20 @@ def average_pool(x, pool_size, strides=None, padding="valid"):
         [2.0, 2.0]
     """
     window, strides, pads, counts = _windows(x, pool_size, strides, padding)
-    total = kernels.window_sum(x.astype(jnp.promote_types(x.dtype, jnp.float32)), window, strides, pads)
-    cells = np.ones((), "float32")  # real cells of each window: the product of those along each axis
+    total = kernels.window_sum(x.astype(at_least_float32(x.dtype)), window, strides, pads)
+    counted = np.ones((), "float32")  # elements of a window that are no padding: the product of those of each axis
     for size, k, s, (before, _), count in zip(x.shape[1:-1], window, strides, pads, counts, strict=True):
         start = np.arange(count) * s - before
-        cells = np.multiply.outer(cells, np.minimum(start + k, size) - np.maximum(start, 0))
-    cells = cells.max() if cells.min() == cells.max() else cells[None, ..., None]
-    return (total / cells.astype(total.dtype)).astype(x.dtype)
+        counted = np.multiply.outer(counted, np.minimum(start + k, size) - np.maximum(start, 0))
+    counted = counted.max() if counted.min() == counted.max() else counted[None, ..., None]
+    return (total / counted.astype(total.dtype)).astype(x.dtype)
 
 
 def masked_mean(x, mask):
     """Takes the mean over the time steps of `x` [B, T, C] that `mask` [B, T] marks; 0 where there are none."""
     real = mask.astype(bool)[..., None]
     count = jnp.sum(real, 1, dtype=jnp.float32)
-    total = jnp.sum(jnp.where(real, x, 0), 1, dtype=jnp.promote_types(x.dtype, jnp.float32))
+    total = jnp.sum(jnp.where(real, x, 0), 1, dtype=at_least_float32(x.dtype))
     return (total / jnp.maximum(count, 1)).astype(x.dtype)
 
 
@@ -90,7 +92,7 @@ class Pooling(Spatial):
         [B, *space, C], or [B, C, *space] with "channels_first".
 
     Output shape:
-        The same with (size - pool) // stride + 1 cells an axis ("valid") or ceil(size / stride) ("same").
+        The same with (size - pool) // stride + 1 elements an axis ("valid") or ceil(size / stride) ("same").
 
     Example:
         >>> MaxPooling2D(2)(jnp.zeros((1, 6, 7, 3))).shape
@@ -118,12 +120,9 @@ class Pooling(Spatial):
         super().check_input(shape)
         self.check_windows(shape, self.pool_size, self.strides, (1,) * self.spatial, self.padding)
 
-    @property
-    def local(self):
-        return self.padding == "valid"
-
-    def cells_read(self, shape, cells):
-        return self.windows_read(shape, self.pool_size, self.strides, (1,) * self.spatial, self.padding, cells)
+    def windows(self, rank):
+        space = map(Window, self.pool_size, self.strides)
+        return self.windows_of(space, Window()) if self.padding == "valid" else None
 
     def forward(self, params, state, x, ctx):
         x = self.channels_last(x)
@@ -164,7 +163,7 @@ class MaxPooling(Pooling):
 
 
 class AveragePooling(Pooling):
-    """Mean over windows; cells of padding do not count. `Pooling` describes the settings."""
+    """Mean over windows; padding does not count. `Pooling` describes the settings."""
 
     pool_size: Any
     pool = staticmethod(average_pool)

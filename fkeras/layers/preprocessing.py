@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fkeras.core import dtypes
+from fkeras.core.dtypes import at_least_float32
 from fkeras.core.settings import choice, optional, positive_int, setting
 from fkeras.layers.contract.base import Layer, Weight, layers
 
@@ -203,16 +204,18 @@ class Normalization(Layer):
         if self._given[0] is not None:
             return {}
         sizes = tuple(shape[a] for a in self._kept(shape))
+        wide = at_least_float32(self.dtype.variable_dtype)  # float16 ends at 65504, a variance does not
         return {
-            "mean": Weight(sizes, "zeros", trainable=False),
-            "variance": Weight(sizes, "ones", trainable=False),
+            "mean": Weight(sizes, "zeros", trainable=False, dtype=wide),
+            "variance": Weight(sizes, "ones", trainable=False, dtype=wide),
             "count": Weight((), "zeros", trainable=False, dtype="int32"),
         }
 
     def forward(self, params, state, x, ctx):
         mean, variance = self._given if self._given[0] is not None else (state["mean"], state["variance"])
-        mean, variance = (self._spread(v, x.shape, x.dtype) for v in (mean, variance))
-        return standardize(x, mean, variance, self.invert), state
+        wide = at_least_float32(x.dtype)
+        mean, variance = (self._spread(v, x.shape, wide) for v in (mean, variance))
+        return standardize(x.astype(wide), mean, variance, self.invert).astype(x.dtype), state
 
     def _spread(self, value, shape, dtype):
         kept = self._kept(shape)
@@ -235,7 +238,7 @@ class Normalization(Layer):
         axes = tuple(a for a in range(first.ndim) if a not in self._kept(first.shape))
         mean, variance, _ = batch_statistics(_chain(first, batches), axes)
         for name, value in (("mean", mean), ("variance", variance)):
-            self._cell.put(name, jnp.asarray(value, self.dtype.variable_dtype))
+            self._cell.put(name, jnp.asarray(value, self._cell.declared[name].dtype))
 
     def get_config(self):
         mean, variance = self._given
@@ -324,6 +327,7 @@ class Discretization(Layer):
         [0, 1, 2]
     """
 
+    rows_meet = False
     bin_boundaries: Any = setting(optional(lambda b: [float(v) for v in b]), None)
     num_bins: Any = setting(optional(positive_int), None)
     epsilon: float = setting(float, 0.01)
@@ -353,8 +357,9 @@ class Discretization(Layer):
         if self._boundaries is None:
             raise ValueError(f"{self.label} has no boundaries yet: call adapt(data), or give bin_boundaries.")
         bounds = jnp.asarray(self._boundaries, x.dtype)
-        # Compared with all of them: no loop, which would be slower for the few there are and in exports a While.
-        bins = jnp.searchsorted(bounds, x, side="right", method="compare_all").astype(jnp.int32)
+        # Compared with all of them where they are few, else halved: no loop, which would be in exports a While.
+        method = "compare_all" if len(bounds) <= 256 else "scan_unrolled"
+        bins = jnp.searchsorted(bounds, x, side="right", method=method).astype(jnp.int32)
         if self.output_mode == "int":
             return bins, state
         return encode_categories(bins, len(self._boundaries) + 1, self.output_mode, dtype=x.dtype), state

@@ -236,6 +236,9 @@ def scan_cell(cell, params, state, x, states, mask, ctx, *, all_outputs, **optio
     """
     if isinstance(cell, StackedRNNCells):
         finals, state, keys = [], dict(state), cell.keys()
+        if options["reverse"]:  # once: the outputs of a cell come in the order in which they were computed
+            x, mask = jax.tree.map(lambda a: jnp.flip(a, 0), (x, mask))
+            options = {**options, "reverse": False}
         for key, inner, before in zip(keys, cell.cells, states, strict=True):
             own = params.get(key, {}), state.get(key, {})
             x, last, after, running = scan_cell(
@@ -583,7 +586,7 @@ class GRU(GRUSettings, Seed, OwnCell, ResetAfter, _UseCudnn):
         use_bias, kernel_*, recurrent_*, bias_*: Of the input kernel [C, 3U], the recurrent kernel [U, 3U] and the bias,
             in the order update gate, reset gate, candidate. The bias is [2, 3U] with reset_after (one for the input,
             one for the recurrent product), else [3U].
-        reset_after: The reset gate is applied behind the recurrent product (cuDNN's form), not before it.
+        reset_after: The reset gate is applied after the recurrent product (cuDNN's form), not before it.
         dropout, recurrent_dropout, seed, use_cudnn: See `LSTM`.
         return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask: See `RNN`.
 

@@ -101,7 +101,7 @@ class Reshape(_Moved):
 
 @layers.register
 class Permute(_Moved):
-    """Reorders the axes behind the batch axis: output axis i is input axis dims[i - 1].
+    """Reorders the axes after the batch axis: output axis i is input axis dims[i - 1].
 
     Args:
         dims: The axes 1, 2, ..., in their new order.

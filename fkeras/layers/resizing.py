@@ -26,7 +26,7 @@ def zero_pad(x, padding):
 
 
 def crop(x, cropping):
-    """Takes cells off the space axes of `x` [B, *space, C]; `cropping` has a pair (before, after) for each.
+    """Crops the space axes of `x` [B, *space, C]; `cropping` has a pair (before, after) for each.
 
     Raises:
         ValueError: Nothing would be left.
@@ -37,7 +37,9 @@ def crop(x, cropping):
     """
     for i, (size, (before, after)) in enumerate(zip(x.shape[1:-1], cropping, strict=True)):
         if before + after >= size:
-            raise ValueError(f"crop: axis {i + 1} has {size} cells, cannot take {before} + {after} off and keep one.")
+            raise ValueError(
+                f"crop: axis {i + 1} has {size} elements, cannot take {before} + {after} off and keep one."
+            )
     return x[(slice(None), *(slice(b, m - a) for m, (b, a) in zip(x.shape[1:-1], cropping, strict=True)))]
 
 
@@ -47,8 +49,8 @@ def upsample(x, size, interpolation="nearest"):
     Args:
         x: Array [B, *space, C].
         size: Int >= 1 for each space axis.
-        interpolation: "nearest" repeats cells; "bilinear", "bicubic", "lanczos3", "lanczos5" resample around cell
-            centres, without antialiasing (nothing is made smaller).
+        interpolation: "nearest" repeats elements; "bilinear", "bicubic", "lanczos3", "lanczos5" resample around the
+            centres of pixels, without antialiasing (nothing is made smaller).
 
     Example:
         >>> upsample(jnp.array([1.0, 2.0]).reshape(1, 2, 1), (2,)).ravel().tolist()
@@ -125,7 +127,7 @@ class ZeroPadding(Framed):
 
 
 class Cropping(Framed):
-    """Base of layers that take cells off the edges of space.
+    """Base of layers that crop the edges of space.
 
     Args:
         cropping: Int, one an axis, or a pair (before, after) an axis.
@@ -152,7 +154,7 @@ class Cropping(Framed):
         for i, (size, pair) in enumerate(zip(self.channels_last(shape)[1:-1], self.pairs, strict=True)):
             if size is not None and sum(pair) >= size:
                 raise ValueError(
-                    f"{self.label}: space axis {i + 1} has {size} cells, cannot take {pair[0]} + {pair[1]} off and "
+                    f"{self.label}: space axis {i + 1} has {size} elements, cannot take {pair[0]} + {pair[1]} off and "
                     f"keep one. Input shape: {shape}."
                 )
 
@@ -267,7 +269,7 @@ class UpSampling2D(UpSampling):
 
 @layers.register
 class UpSampling3D(UpSampling):
-    """Repeats the cells of volumes [B, D, H, W, C]; `UpSampling` describes the settings."""
+    """Repeats the voxels of volumes [B, D, H, W, C]; `UpSampling` describes the settings."""
 
     spatial = 3
     size: Any = 2

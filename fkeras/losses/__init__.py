@@ -133,3 +133,7 @@ __all__ = [
     "squared_hinge",
     "tversky",
 ]
+
+
+def __dir__():
+    return sorted(__all__)

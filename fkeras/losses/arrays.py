@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from fkeras.core import dtypes
+from fkeras.core.dtypes import at_least_float32
 
 
 def same_rank(y_true, y_pred):
@@ -39,7 +40,7 @@ def on_floats(function):
     @functools.wraps(function)
     def wrapped(y_true, y_pred, *args, **kwargs):
         y_pred = as_float(y_pred)
-        wide = jnp.promote_types(y_pred.dtype, jnp.float32)
+        wide = at_least_float32(y_pred.dtype)
         y_true, wide_pred = same_rank(jnp.asarray(y_true).astype(wide), y_pred.astype(wide))
         return function(y_true, wide_pred, *args, **kwargs).astype(y_pred.dtype)
 
@@ -52,7 +53,7 @@ def on_labels(function):
     @functools.wraps(function)
     def wrapped(y_true, y_pred, *args, **kwargs):
         y_pred = as_float(y_pred)
-        wide = jnp.promote_types(y_pred.dtype, jnp.float32)
+        wide = at_least_float32(y_pred.dtype)
         return function(jnp.asarray(y_true).astype(jnp.int32), y_pred.astype(wide), *args, **kwargs).astype(
             y_pred.dtype
         )

@@ -9,8 +9,11 @@ import inspect
 import jax
 import jax.numpy as jnp
 
+from fkeras.compiled.rows import why_rows_meet
 from fkeras.core import dtypes
-from fkeras.core.settings import Configured, Registry, choice, setting
+from fkeras.core.dtypes import at_least_float32
+from fkeras.core.settings import Configured, Registry, choice, is_foreign, setting
+from fkeras.core.tracing import untraceable
 from fkeras.losses import targets
 from fkeras.losses.arrays import same_rank
 
@@ -84,8 +87,20 @@ class Loss(Configured):
         raise NotImplementedError(f"{type(self).__name__} must define `call(self, y_true, y_pred)`.")
 
     def values(self, y_true, y_pred):
-        """Returns one value per example: `call` on arrays cast to this loss's dtype."""
-        return self.call(*self.prepare(y_true, y_pred))
+        """Returns one value per example: `call` on arrays cast to this loss's dtype.
+
+        Raises:
+            TypeError: `call` returned None, or branched on values in Python while it was compiled.
+        """
+        try:
+            values = self.call(*self.prepare(y_true, y_pred))
+        except Exception as err:
+            if said := untraceable(err):
+                raise TypeError(f"Loss {self.name!r}: {said}") from err
+            raise
+        if values is None:
+            raise TypeError(f"Loss {self.name!r}: it returned None; expected one value per example. Does it `return`?")
+        return values
 
     def masked_values(self, y_true, y_pred, rows=None):
         """Returns (values, keep): `keep` is bool, broadcasts to `values`, and is None when all of them count.
@@ -124,32 +139,25 @@ class Loss(Configured):
             )
         return rows.astype(bool).reshape(-1, *[1] * (values.ndim - 1))
 
-    def per_row(self, y_true, y_pred):
-        """Tells whether `rows` can be honoured: values keep the batch axis, or the loss masks rows by itself.
+    def rows_meet(self, y_true, y_pred):
+        """Returns why padded rows cannot be left out of the loss ("sums over the rows"), or None where they can.
 
         Args:
             y_true, y_pred: Arrays or `jax.ShapeDtypeStruct`s (or trees of them), batch axis first. Nothing is computed.
 
         Example:
             >>> y = jax.ShapeDtypeStruct((8, 3), "float32")
-            >>> as_loss(lambda t, p: abs(t - p)).per_row(y, y), as_loss(lambda t, p: abs(t - p).mean()).per_row(y, y)
-            (True, False)
+            >>> as_loss(lambda t, p: abs(t - p)).rows_meet(y, y)
+            >>> as_loss(lambda t, p: abs(t - p).mean()).rows_meet(y, y)
+            'sums over the rows'
         """
-        if self.joins_rows:
-            return True
+        if self.joins_rows:  # it masks rows by itself
+            return None
+        return why_rows_meet(self.values, y_true, y_pred, known=not is_foreign(type(self), getattr(self, "fn", None)))
 
-        def keeps(batch):
-            def resized(x):
-                return jax.ShapeDtypeStruct((x.shape[0] if batch is None else batch, *x.shape[1:]), x.dtype)
-
-            true, pred = jax.tree.map(resized, y_true), jax.tree.map(resized, y_pred)
-            out = jax.eval_shape(self.values, true, pred)
-            return out.ndim > 0 and out.shape[0] == jax.tree.leaves(pred)[0].shape[0]
-
-        try:
-            return keeps(13) and keeps(17)  # two sizes, so that no other axis can pass for the batch
-        except Exception:  # a function that knows its batch size
-            return keeps(None)
+    def per_row(self, y_true, y_pred):
+        """Tells whether `rows` can be honoured: a value depends on its own row, or the loss masks rows by itself."""
+        return self.rows_meet(y_true, y_pred) is None
 
     def sees_batch(self, y_true, y_pred):
         """Tells whether the loss needs the rows of the whole batch, so that devices cannot each take their share."""
@@ -184,6 +192,8 @@ class Loss(Configured):
         if self.reduction == "sum":
             return total, None
         if self.reduction == "mean_with_sample_weight" and weight is not None:
+            if jnp.ndim(sample_weight) == 1:  # of a row, for all its values; Keras counts [B, 1] once, and takes no [B]
+                weight = jnp.broadcast_to(weight, weighted.shape)
             return total, jnp.sum(weight if keep is None else jnp.where(keep, weight, 0.0))
         if keep is None:
             return total, jnp.full((), weighted.size, weighted.dtype)
@@ -199,7 +209,7 @@ class Loss(Configured):
     def _weighted(self, y_true, y_pred, sample_weight, mask, rows):
         """Returns (values * weight, 0 where not kept), the weight or None, and keep or None."""
         values, keep = self.masked_values(y_true, y_pred, rows)
-        values = values.astype(jnp.promote_types(values.dtype, jnp.float32))
+        values = values.astype(at_least_float32(values.dtype))
         weight = None if sample_weight is None else jnp.asarray(sample_weight).astype(values.dtype)
         mask = None if mask is None else jnp.asarray(mask).astype(bool)
         over = next((x for x in (mask, weight) if x is not None and x.ndim), None)

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from fkeras.core.dtypes import at_least_float32
 from fkeras.losses import targets
 from fkeras.losses.arrays import as_float, on_labels
 from fkeras.losses.base import Standard, registry
@@ -77,7 +78,7 @@ class Circle(Standard):
         if rows is None:
             values = self.values(y_true, y_pred)
             return values, values > 0
-        wide = y_pred.astype(jnp.promote_types(y_pred.dtype, jnp.float32))
+        wide = y_pred.astype(at_least_float32(y_pred.dtype))
         values = _circle(
             y_true.astype(jnp.int32), wide, None, None, **self.options(), partners=jnp.asarray(rows).astype(bool)
         )

@@ -25,9 +25,14 @@ def _squeezed(shape):
     return shape[:-1] if shape and shape[-1] == 1 else shape
 
 
+def _fits(target, shape):
+    """Whether a target's shape is `shape` as far as its sizes are known."""
+    return len(target) == len(shape) and all(n is None or n == m for m, n in zip(target, shape, strict=True))
+
+
 def _same(target, pred):
     """Whether one example's target and prediction have one shape, up to a last axis of size 1."""
-    return target == pred or target == (*pred, 1) or (*target, 1) == pred
+    return _fits(target, pred) or _fits(target, (*pred, 1)) or _fits((*target, 1), pred)
 
 
 def same_shape(loss, y_true, shape):
@@ -49,7 +54,7 @@ def one_hot(loss, y_true, shape, axis=-1):
                 stacklevel=3,
             )
         return
-    if _squeezed(y_true.shape[1:]) == _without(shape, axis):
+    if _fits(_squeezed(y_true.shape[1:]), _without(shape, axis)):
         raise ValueError(
             f"Loss {loss.name!r}: expected one-hot targets of the prediction's shape {_show(shape)}, got class numbers "
             f"of shape {y_true.shape}. Use 'sparse_categorical_crossentropy', or to_categorical(y, {shape[axis]})."
@@ -78,8 +83,8 @@ def class_numbers(loss, y_true, shape, axis=-1, ignore=None):
         ignore: A number that is allowed as well, or None.
     """
     classes, expected = shape[axis], _without(shape, axis)
-    if not (y_true.shape[1:] == expected or _squeezed(y_true.shape[1:]) == expected):
-        if y_true.shape[1:] == shape[1:]:
+    if not (_fits(y_true.shape[1:], expected) or _fits(_squeezed(y_true.shape[1:]), expected)):
+        if _fits(y_true.shape[1:], shape[1:]):
             raise ValueError(
                 f"Loss {loss.name!r}: expected class numbers of shape {_show((None, *expected))}, got targets of the "
                 f"prediction's own shape {y_true.shape}, as one-hot targets have. Use 'categorical_crossentropy', or "

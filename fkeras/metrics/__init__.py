@@ -172,3 +172,7 @@ def deserialize(config, custom_objects=None):
     """Builds the metric that a config dict or a name describes."""
     with custom_object_scope(custom_objects or {}):
         return get(config)
+
+
+def __dir__():
+    return sorted(__all__)

@@ -110,13 +110,17 @@ class Metric(Configured):
         """Returns the metric of `state`; without one, of the metric's own state."""
         raise TypeError(f"Metric {type(self).__name__} has no result: define `result(self, state)` or `result(self)`.")
 
-    def per_row(self, y_true, y_pred):
-        """Returns whether `update` can leave out padded rows of arguments like these (arrays or shape structs).
+    def rows_meet(self, y_true, y_pred):
+        """Returns why `update` cannot leave out padded rows of arguments like these (arrays or shapes), or None.
 
-        False for a function that returns one number for a whole batch, and for a Keras-style `update_state` that has no
-        `rows` parameter: give those the real rows only, and no `rows`.
+        It cannot for a function that makes one number of a whole batch, or values that depend on several rows, nor for
+        a Keras-style `update_state` without a `rows` parameter: give those the real rows only, and no `rows`.
         """
-        return True
+        return None
+
+    def per_row(self, y_true, y_pred):
+        """Returns whether `update` can leave out padded rows of arguments like these."""
+        return self.rows_meet(y_true, y_pred) is None
 
     # ------------------------------------------------------------------------------------ the facade
 

@@ -62,6 +62,7 @@ class _FScore(Metric):
             positive = (y_pred >= jnp.max(y_pred, axis=-1, keepdims=True)) & (jnp.abs(y_pred) > 1e-9)
         else:
             positive = y_pred > self.threshold
+        positive = positive.astype(jnp.float32)
         weights = weigh(y_true.shape, sample_weight, mask, rows)
         weights = 1.0 if weights is None else leading(weights, 2)
 
@@ -71,7 +72,7 @@ class _FScore(Metric):
         return {
             "true_positives": add("true_positives", positive * y_true),
             "false_positives": add("false_positives", positive * (1 - y_true)),
-            "false_negatives": add("false_negatives", ~positive * y_true),
+            "false_negatives": add("false_negatives", (1 - positive) * y_true),
             "intermediate_weights": add("intermediate_weights", y_true),
         }
 

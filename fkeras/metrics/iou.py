@@ -25,9 +25,9 @@ def confusion_matrix(y_true, y_pred, num_classes, weights=None):
         [[1.0, 0.0], [1.0, 1.0]]
     """
     inside = (y_true >= 0) & (y_true < num_classes) & (y_pred >= 0) & (y_pred < num_classes)
-    cell = jnp.where(inside, y_true * num_classes + y_pred, 0)
+    index = jnp.where(inside, y_true * num_classes + y_pred, 0)
     weights = jnp.where(inside, 1.0 if weights is None else weights, 0.0)
-    counts = jnp.zeros(num_classes * num_classes).at[cell.reshape(-1)].add(weights.reshape(-1))
+    counts = jnp.zeros(num_classes * num_classes).at[index.reshape(-1)].add(weights.reshape(-1))
     return counts.reshape(num_classes, num_classes)
 
 
@@ -42,7 +42,7 @@ def mean_iou(matrix, class_ids):
     hits = jnp.diagonal(matrix)[class_ids]
     union = (jnp.sum(matrix, axis=0) + jnp.sum(matrix, axis=1))[class_ids] - hits
     occurs = union > 1e-9
-    return jnp.sum(jnp.where(occurs, hits / (union + epsilon()), 0.0)) / (jnp.sum(occurs) + epsilon())
+    return jnp.sum(jnp.where(occurs, hits / (union + epsilon()), 0.0)) / (jnp.sum(occurs, dtype=hits.dtype) + epsilon())
 
 
 # -------------------------------------------------------------------------------------------- classes

@@ -1,9 +1,11 @@
 """Sums and means of values, and metrics that are the mean of a per-example function."""
 
-import jax
 import jax.numpy as jnp
 
-from fkeras.core.settings import deserialize, serialize
+from fkeras.compiled.rows import why_rows_meet
+from fkeras.core.dtypes import at_least_float32
+from fkeras.core.settings import deserialize, is_foreign, serialize
+from fkeras.core.tracing import untraceable
 from fkeras.losses.base import STANDARD, ratio
 from fkeras.metrics.base import Metric, functions, leading, registry, weigh, zero_rows
 
@@ -63,7 +65,7 @@ def weighted_total_and_count(values, sample_weight=None, mask=None, rows=None):
 def wide(values):
     """Returns `values` as an array in float32 or wider where they were of half precision or not floats."""
     values = jnp.asarray(values)
-    return values.astype(jnp.promote_types(values.dtype, jnp.float32))
+    return values.astype(at_least_float32(values.dtype))
 
 
 # -------------------------------------------------------------------------------------------- classes
@@ -155,8 +157,9 @@ class FunctionMean(Mean):
         """Adds one batch to the metric's own state."""
         self._advance(y_true, y_pred, sample_weight=sample_weight, mask=mask, rows=rows)
 
-    def per_row(self, y_true, y_pred):
-        return keeps_rows(self.values, y_true, y_pred)
+    def rows_meet(self, y_true, y_pred):
+        function = self.function or self.fn
+        return why_rows_meet(self.values, y_true, y_pred, known=not is_foreign(type(self), function))
 
 
 @registry.register("mean_metric_wrapper")
@@ -189,12 +192,21 @@ class MeanMetricWrapper(FunctionMean):
         return self.kwargs
 
     def values(self, y_true, y_pred):
-        return self.fn(jnp.asarray(y_true), jnp.asarray(y_pred), **self.kwargs)
+        try:
+            values = self.fn(jnp.asarray(y_true), jnp.asarray(y_pred), **self.kwargs)
+        except Exception as err:
+            if said := untraceable(err):
+                raise TypeError(f"Metric {self.name!r}: {said}") from err
+            raise
+        if values is None:
+            raise TypeError(f"Metric {self.name!r}: its function returned None. Does it `return` its values?")
+        return values
 
-    def per_row(self, y_true, y_pred):
+    def rows_meet(self, y_true, y_pred):
         loss = next((cls for function, cls in STANDARD.items() if function is self.fn), None)
-        rows_meet = loss is not None and loss.joins_rows  # in the loss object, which then leaves padding out by itself
-        return not rows_meet and super().per_row(y_true, y_pred)
+        if loss is not None and loss.joins_rows:  # the loss object leaves padded rows out, its function does not
+            return "joins the rows of a batch"
+        return super().rows_meet(y_true, y_pred)
 
     def get_config(self):
         if type(self).__init__ is not MeanMetricWrapper.__init__:
@@ -225,25 +237,3 @@ def function_named(fn):
             f"MeanMetricWrapper(fn={fn!r}): expected a function f(y_true, y_pred), got {type(fn).__name__}."
         )
     return fn
-
-
-def keeps_rows(function, y_true, y_pred):
-    """Returns whether function(y_true, y_pred) has the batch axis in front. Only shapes are computed.
-
-    Args:
-        y_true, y_pred: Arrays or shape structs, batch axis first.
-
-    Example:
-        >>> y = jax.ShapeDtypeStruct((8, 3), "float32")
-        >>> keeps_rows(lambda t, p: abs(t - p), y, y), keeps_rows(lambda t, p: abs(t - p).max(), y, y)
-        (True, False)
-    """
-
-    def keeps(batch):
-        structs = [jax.ShapeDtypeStruct((batch, *a.shape[1:]), a.dtype) for a in (y_true, y_pred)]
-        return jax.eval_shape(function, *structs).shape[:1] == (batch,)
-
-    try:
-        return keeps(13) and keeps(17)  # two sizes, so that no other axis passes for the batch
-    except Exception:  # a function that knows its batch size; a wrong one fails here again, and says why
-        return keeps(y_pred.shape[0])

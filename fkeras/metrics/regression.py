@@ -182,7 +182,7 @@ class R2Score(Metric):
         if y_pred_shape is None:
             raise ValueError(f"Metric {self.name!r} keeps sums per output: give `init` the shape of y_pred.")
         outputs = y_pred_shape[-1] if len(y_pred_shape) > 1 else 1
-        state = {name: jnp.zeros(outputs) for name in ("squared_sum", "sum", "residual", "count")}
+        state = {name: jnp.zeros(outputs, jnp.float32) for name in ("spread", "mean", "residual", "count")}
         return state | {"num_samples": jnp.float32(0)}
 
     def update(self, state, y_true, y_pred, sample_weight=None, mask=None, rows=None):
@@ -198,16 +198,31 @@ class R2Score(Metric):
         weights = weigh(y_true.shape, sample_weight, mask, rows)
         weights = jnp.broadcast_to(1.0 if weights is None else leading(weights, 2), y_true.shape)
         real = y_true.shape[0] if rows is None else jnp.sum(jnp.asarray(rows, bool))
+        count = jnp.sum(weights, axis=0)
+        mean = ratio(jnp.sum(y_true * weights, axis=0), count)
+        batch = {
+            "spread": jnp.sum((y_true - mean) ** 2 * weights, axis=0),
+            "mean": mean,
+            "residual": jnp.sum((y_true - y_pred) ** 2 * weights, axis=0),
+            "count": count,
+            "num_samples": jnp.float32(real * y_true.shape[1]),
+        }
+        return self.merge(state, batch)
+
+    def merge(self, a, b):
+        """Returns the state of two streams joined, by Chan et al.'s formula: sums of squares would cancel."""
+        count = a["count"] + b["count"]
+        apart, share = b["mean"] - a["mean"], ratio(b["count"], count)
         return {
-            "squared_sum": state["squared_sum"] + jnp.sum(y_true * y_true * weights, axis=0),
-            "sum": state["sum"] + jnp.sum(y_true * weights, axis=0),
-            "residual": state["residual"] + jnp.sum((y_true - y_pred) ** 2 * weights, axis=0),
-            "count": state["count"] + jnp.sum(weights, axis=0),
-            "num_samples": state["num_samples"] + real * y_true.shape[1],
+            "spread": a["spread"] + b["spread"] + apart**2 * a["count"] * share,
+            "mean": a["mean"] + apart * share,
+            "residual": a["residual"] + b["residual"],
+            "count": count,
+            "num_samples": a["num_samples"] + b["num_samples"],
         }
 
     def result(self, state):
-        total = state["squared_sum"] - state["sum"] * (state["sum"] / state["count"])
+        total = state["spread"]
         scores = 1 - state["residual"] / total
         scores = jnp.where(jnp.isinf(scores), 0.0, scores)
         if self.class_aggregation == "uniform_average":

@@ -195,15 +195,17 @@ def _merge(self, a, b):
     return out | {name: out[name] - initial(*how) for name, how in self._declared.items()}
 
 
-def _per_row(self, y_true, y_pred):
-    return "rows" in inspect.signature(self.update_state).parameters
+def _rows_meet(self, y_true, y_pred):
+    if "rows" not in inspect.signature(self.update_state).parameters:
+        return "takes no `rows` in `update_state`"
+    return None
 
 
-_RULES = {"init": _init, "update": _update, "merge": _merge, "per_row": _per_row}
+_RULES = {"init": _init, "update": _update, "merge": _merge, "rows_meet": _rows_meet}
 
 
 def lift(cls):
-    """Gives a class that defines `update_state` the pure `init`, `update`, `merge`, `per_row` that follow from it."""
+    """Gives a class that defines `update_state` the pure `init`, `update`, `merge`, `rows_meet` that follow from it."""
     cls.keras_style = True
     for name, rule in _RULES.items():
         if name not in vars(cls):

@@ -8,6 +8,8 @@ from fkeras.optim.base import Optimizer, deserialize, get, optimizers
 from fkeras.optim.loss_scale import LossScaleOptimizer
 from fkeras.optim.moments import Adam, Adamax, AdamW, Lamb, Nadam, ScheduleFreeAdamW
 from fkeras.optim.momentum import SGD, Lion, Muon
+from fkeras.optim.multi import MultiOptimizer, OptimizerMap
+from fkeras.optim.transformation import Transformation
 
 __all__ = [
     "SGD",
@@ -21,14 +23,21 @@ __all__ = [
     "Lamb",
     "Lion",
     "LossScaleOptimizer",
+    "MultiOptimizer",
     "Muon",
     "Nadam",
     "Optimizer",
+    "OptimizerMap",
     "RMSprop",
     "ScheduleFreeAdamW",
+    "Transformation",
     "deserialize",
     "get",
     "optimizers",
     "schedules",
     "serialize",
 ]
+
+
+def __dir__():
+    return sorted(__all__)

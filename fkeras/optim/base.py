@@ -22,11 +22,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fkeras.core.dtypes import at_least_float32
 from fkeras.core.settings import Configured, Registry, custom_object_scope, optional, serialize, setting
 from fkeras.core.tree import flatten
 from fkeras.optim.clipping import clip_by_global_norm, clip_by_norm
 from fkeras.optim.rates import Rate, placed_like, rate, takes_step
 from fkeras.optim.schedules import number
+from fkeras.optim.variables import Count, OnVariables
 
 optimizers = Registry("optimizer", "keras.optimizers")
 
@@ -66,7 +68,7 @@ def moving_average(average, p, momentum):
 
 def wide(p):
     """The dtype an update of `p` is computed and remembered in: at least float32."""
-    return jnp.promote_types(p.dtype, jnp.float32)
+    return at_least_float32(p.dtype)
 
 
 # ------------------------------------------------------------------------------------ the optimizer
@@ -83,14 +85,17 @@ def steps(least):
     return lambda value: None if value is None else convert(value)
 
 
-class Optimizer(Configured):
+class Optimizer(OnVariables, Configured):
     """Base of all optimizers. Pure: `init`, `update`, `extend`, `finalize`; stateful only: `state`.
+
+    On lists of variables, as in Keras: `apply`, `apply_gradients`, `variables`, `stateless_apply` (`OnVariables`).
 
     A subclass writes `slots` and `rule`; see the top of this file. The state is a dict of arrays:
 
         {"iterations": int32 [], "learning_rate": float32 [], "slots": {layer: {weight: {slot: array}}}}
 
-    and, when used, "ema" and "accumulated" (trees like the parameters) and "shared" (scalars for all arrays). The
+    and, when used, "ema" and "accumulated" (trees like the parameters), "shared" (scalars for all arrays) and "idle"
+    (int32 [], the updates that had nothing to train). The
     order within an update is Keras 3's: unscale, accumulate, clip, decay weights, rule, average. Half precision
     parameters keep their dtype; the update is computed, and slots are kept, in float32 (Keras keeps the parameter's
     dtype, in which Adam's second moment of small gradients is zero).
@@ -190,7 +195,7 @@ class Optimizer(Configured):
             state["shared"] = {k: jnp.asarray(v, jnp.float32) for k, v in shared.items()}
         for name in self._copies():
             state[name] = graft({}, {path: jnp.zeros(p.shape, wide(p)) for path, p in leaves.items()})
-        return state
+        return state if leaves else {**state, "idle": jnp.zeros((), jnp.int32)}
 
     def extend(self, opt_state, params):
         """Returns the state with fresh slots for the paths of `params` it lacks; slots of frozen arrays are kept."""
@@ -205,7 +210,7 @@ class Optimizer(Configured):
             # The average of an array that was not yet averaged starts at the array: a zero would be averaged in.
             start = (lambda p: jnp.array(p, wide(p))) if name == "ema" else (lambda p: jnp.zeros(p.shape, wide(p)))
             out[name] = graft(out[name], {path: start(p) for path, p in missing.items()})
-        return out
+        return out if leaves else {"idle": jnp.zeros((), jnp.int32), **out}
 
     def update(self, grads, opt_state, params):
         """One step: returns (new params, new state). Pure; give it to `jax.jit`.
@@ -225,6 +230,8 @@ class Optimizer(Configured):
                 f"{type(self).__name__} {self.name!r}: the state has no slots for {_show(lost)}. "
                 f"Was it made for other parameters? `extend(opt_state, params)` adds what is missing."
             )
+        if not leaves:  # nothing is trained: that is no iteration, but noise and the order of data go on
+            return params, {**opt_state, "idle": opt_state.get("idle", 0) + 1}
         state, count = dict(opt_state), opt_state["iterations"]
         lr = self.rate_at(opt_state)
         grads = {path: g.astype(wide(leaves[path])) for path, g in grads.items()}
@@ -272,8 +279,8 @@ class Optimizer(Configured):
         return jnp.asarray(self._schedule(opt_state["iterations"]), jnp.float32)
 
     def clock(self, opt_state):
-        """Returns how often `update` changed this state, an int32 scalar: what noise and data order are drawn by."""
-        return opt_state["iterations"]
+        """Returns how often `update` was called on this state, an int32 scalar: what noise and data order depend on."""
+        return opt_state["iterations"] + opt_state.get("idle", 0)
 
     # -------------------------------------------------------------------------------- parts of update
 
@@ -284,10 +291,11 @@ class Optimizer(Configured):
         leaves, slots = dict(leaves), dict(slots)
         for path, g in grads.items():
             p, old = leaves[path], slots[path]
-            x = p.astype(g.dtype)
+            x, rate, n = p.astype(g.dtype), lr.astype(g.dtype), step.astype(g.dtype)
             if decay := self.decay_at(path, p):
-                x = x - x * (decay * lr)
-            x, new = self.rule(g, x, {**old, **shared}, lr, step)
+                x = x - x * (decay * rate)
+            common = {name: s.astype(g.dtype) for name, s in shared.items()}
+            x, new = self.rule(g, x, {**old, **common}, rate, n)
             leaves[path] = x.astype(p.dtype)
             slots[path] = {k: jnp.asarray(new.get(k, v)).astype(v.dtype) for k, v in old.items()}
         return leaves, slots, shared
@@ -517,41 +525,25 @@ class Optimizer(Configured):
 
     @property
     def iterations(self):
-        """Updates done so far, an int; can be set."""
-        return 0 if self._state is None else int(self._updates(self._state["iterations"]))
+        """Updates done so far, an int that can also be assigned to; can be set."""
+        return Count(0 if self._state is None else self._updates(self._state["iterations"]), self._set_iterations)
 
     @iterations.setter
     def iterations(self, value):
+        self._set_iterations(value)
+
+    def _set_iterations(self, value):
         count = int(value) * (self.gradient_accumulation_steps or 1)
         self._state = {**self._known_state(None), "iterations": jnp.asarray(count, jnp.int32)}
 
-    def build(self, params):
-        """Makes the state for `params` (or extends the one there is) and returns it."""
-        self.state = self.extend(self.state, params)
-        return self.state
-
-    def apply(self, grads, params):
-        """One step that keeps the state here; returns the new parameters. Compiled on first use.
-
-        Example:
-            >>> float(SGD(0.5).apply({"w": jnp.float32(1.0)}, {"w": jnp.float32(2.0)})["w"])
-            1.5
-        """
-        if self._state is None:
-            self.build(params)
-        if self.__dict__.get("_compiled", (None,))[0] != self.revision:
-            object.__setattr__(self, "_compiled", (self.revision, jax.jit(self.update)))
-        params, self.state = self._compiled[1](grads, self.state, params)
-        return params
-
-    def apply_gradients(self, grads_and_vars):
-        """As `apply`, on pairs (gradient, array) and always in the same order; returns the list of new arrays."""
-        pairs = list(grads_and_vars)
-        grads, params = ({f"{i:06}": pair[side] for i, pair in enumerate(pairs)} for side in (0, 1))
-        return [p for _, p in sorted(self.apply(grads, params).items())]
+    def holds(self, path):
+        """Whether the state has slots for the array at `path`."""
+        return at(self._known_state(None)["slots"], path) is not None
 
     def __getstate__(self):
-        return {k: v for k, v in self.__dict__.items() if k != "_compiled"}
+        """What pickle and deepcopy take: no compiled function, and no variables, which belong to a model."""
+        own = {"_compiled", "_model", "_paths", "_built_on"}
+        return {k: v for k, v in self.__dict__.items() if k not in own}
 
     def __copy__(self):
         """A deep copy, as in Keras: a training step gives the old state's memory away."""
@@ -599,6 +591,10 @@ def get(identifier):
         >>> get("rmsprop")
         RMSprop(name='rm_sprop')
     """
+    from fkeras.optim.transformation import Transformation, is_transformation
+
+    if is_transformation(identifier):
+        return Transformation(identifier)
     found = optimizers.get(identifier)
     if found is None or isinstance(found, Optimizer):
         return found

@@ -5,9 +5,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from fkeras.core.dtypes import at_least_float32
 from fkeras.core.settings import positive_int, setting
 from fkeras.optim.base import Optimizer, get, optimizers, rate
 from fkeras.optim.schedules import number
+from fkeras.optim.variables import Count
 
 
 def next_scale(finite, scale, counter, growth_steps):
@@ -28,6 +30,12 @@ def next_scale(finite, scale, counter, growth_steps):
     return scale * factor, jnp.where(finite & ~full, counter + 1, 0)
 
 
+def _dynamic(value):
+    if not value:
+        raise ValueError("a fixed scale is the optimizer's own: set `loss_scale_factor` on it, without this wrapper.")
+    return True
+
+
 @optimizers.register
 class LossScaleOptimizer(Optimizer):
     """Another optimizer, with gradients of a scaled loss; steps whose gradients overflow are skipped. As Keras 3.
@@ -36,6 +44,7 @@ class LossScaleOptimizer(Optimizer):
         inner_optimizer: The optimizer (name, object or config) that is given the unscaled gradients.
         initial_scale: The scale to start from; too high costs a few skipped steps, too low costs many steps.
         dynamic_growth_steps: Steps without overflow after which the scale is doubled.
+        dynamic: Only True, Keras's name of what this optimizer does.
         name: Name. All other arguments of `Optimizer` belong to the inner optimizer.
 
     Raises:
@@ -54,6 +63,7 @@ class LossScaleOptimizer(Optimizer):
     dynamic_growth_steps: int = setting(positive_int, 2000)
     name: str = None
     learning_rate: Any = setting(rate, 0.0, keyword=True)
+    dynamic: bool = setting(_dynamic, True, keyword=True, saved=False)
 
     def check(self):
         for name, field in self._fields.items():
@@ -80,9 +90,9 @@ class LossScaleOptimizer(Optimizer):
 
     def update(self, grads, opt_state, params):
         inner, scale = opt_state["inner"], opt_state["dynamic_scale"]
-        finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(g)) for g in jax.tree.leaves(grads)]))
+        finite = jnp.all(jnp.stack([jnp.bool_(True), *(jnp.all(jnp.isfinite(g)) for g in jax.tree.leaves(grads))]))
         # In float32: a scale above 65504 is infinite in float16.
-        grads = jax.tree.map(lambda g: g.astype(jnp.promote_types(g.dtype, jnp.float32)) / scale, grads)
+        grads = jax.tree.map(lambda g: g.astype(at_least_float32(g.dtype)) / scale, grads)
         params, inner = jax.lax.cond(
             finite, lambda: self.inner_optimizer.update(grads, inner, params), lambda: (params, inner)
         )
@@ -144,13 +154,19 @@ class LossScaleOptimizer(Optimizer):
 
     @property
     def iterations(self):
-        return self._inner().iterations
+        return Count(self._inner().iterations, self._set_iterations)
 
     @iterations.setter
     def iterations(self, value):
+        self._set_iterations(value)
+
+    def _set_iterations(self, value):
         inner = self._inner()
         inner.iterations = value
         self._take(inner)
+
+    def holds(self, path):
+        return self._inner().holds(path)
 
     def exclude_from_weight_decay(self, var_list=None, var_names=None):
         self._inner().exclude_from_weight_decay(var_list, var_names)

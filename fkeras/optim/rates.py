@@ -10,13 +10,16 @@ from fkeras.optim.schedules import LearningRateSchedule, number, schedules
 
 
 def rate(value):
-    """Converter: a float, a schedule (object, config or name), or a callable of the step or of nothing."""
+    """Converter: a float >= 0, a schedule (object, config or name), or a callable of the step or of nothing."""
     if isinstance(value, (str, dict)):
         return schedules.get(value)
     if callable(value):
         return value
     try:
-        return number(value)
+        value = number(value)
+        if value < 0:
+            raise ValueError(f"expected a learning rate >= 0, got {value!r}. To climb, change the sign of the loss.")
+        return value
     except TypeError:
         raise TypeError(
             f"expected a number, a LearningRateSchedule or a callable of the step, got {value!r}."
@@ -34,6 +37,9 @@ class Rate(float):
     def assign(self, value):
         """Sets the optimizer's learning rate, as `optimizer.learning_rate = value`."""
         self._write(value)
+
+    shape, ndim, dtype = (), 0, np.dtype("float32")
+    value = property(lambda self: jnp.asarray(self, jnp.float32), doc="The rate as a float32 array.")
 
     def numpy(self):
         """Returns the rate as a NumPy float32."""

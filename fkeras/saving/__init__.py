@@ -13,10 +13,32 @@ from fkeras.core.settings import (
 )
 
 CustomObjectScope = custom_object_scope
-deserialize_keras_object, serialize_keras_object = deserialize, serialize
+serialize_keras_object = serialize
 
-_WHEN_ASKED = dict.fromkeys(("model_from_json", "to_json"), "configs") | dict.fromkeys(
-    ("export_model", "load_model", "load_weights", "save_model", "save_weights"), "models"
+
+def deserialize_keras_object(config, custom_objects=None, safe_mode=True):
+    """Builds the object that a config describes, as `serialize_keras_object` wrote it, here or in Keras.
+
+    Args:
+        config: A config dict, or a list or dict of them; other values pass through.
+        custom_objects: {name: class or function} of what is not part of this package.
+        safe_mode: True. With False too, code in a config is never run.
+
+    Raises:
+        ValueError: No such name, or the config holds code.
+
+    Example:
+        >>> deserialize_keras_object({"class_name": "Dense", "module": "keras.layers", "config": {"units": 2}}).units
+        2
+    """
+    from fkeras.saving.configs import clean
+
+    with custom_object_scope(custom_objects or {}):
+        return deserialize(clean(config))
+
+
+_WHEN_ASKED = {"to_json": "configs"} | dict.fromkeys(
+    ("export_model", "load_model", "load_weights", "model_from_json", "save_model", "save_weights"), "models"
 )
 
 
@@ -29,7 +51,7 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)
 
 
 __all__ = [

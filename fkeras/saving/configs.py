@@ -1,14 +1,29 @@
 """Configs between dialects: Keras 1, 2 and 3 are read in one place, and what is written opens in Keras 3 and 2."""
 
+import collections
 import copy
 import inspect
 import json
+import math
+import re
 
-from fkeras.core.settings import Configured, Registry, get_registered_object, serialize
+import jax
+
+from fkeras.core import tree
+from fkeras.core.settings import (
+    Configured,
+    Registry,
+    custom_object_scope,
+    get_registered_object,
+    nearest,
+    serialize,
+    sharing,
+)
+from fkeras.layers.contract.base import layers
 from fkeras.saving import files, operators, tf_operations
 from fkeras.saving import keras_versions as ages
 
-_BESIDE = ("build_config", "compile_config", "shared_object_id", "__passive_serialization__")
+_BESIDE = ("build_config", "compile_config", "__passive_serialization__")
 
 # Settings that say how Keras computes or stores, never what: left out when read, whatever their value.
 _HARMLESS = {
@@ -43,6 +58,9 @@ _OTHER_NAMES = {
     "GRUV2": "GRU",
     "GroupedQueryAttention": "GroupQueryAttention",  # Keras has both names
 }
+LISTS, VALUES = 300_000, 2_000_000  # in the JSON of a model
+LAYERS = 10_000  # in a model, with those inside of others; twice as many calls
+NUMBERS = 10**12  # in one array: terabytes
 _KERAS_HOMES = {"Functional": "keras.src.models.functional", "Sequential": "keras"}
 
 
@@ -168,7 +186,60 @@ def _named_function(config):
 
 def describe(obj):
     """Returns the config dict of a layer or model, as Keras 3 writes it."""
-    return for_keras(serialize(obj))
+    with sharing() as outermost:
+        config = for_keras(serialize(obj))
+    return _numbers_of_shared(config) if outermost else config
+
+
+def _numbered(config):
+    """Returns the dicts in a config that have a "shared_object_id", or are of layers, in the order of the text."""
+    found, left = [], [config]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            if "shared_object_id" in value or (isinstance(value.get("config"), dict) and "class_name" in value):
+                found.append(value)
+            left += reversed(value.values())
+        elif isinstance(value, list):
+            left += reversed(value)
+    return found
+
+
+def _numbers_of_shared(config):
+    """Takes the numbers off the layers that occur only once, and off inputs, in place."""
+    found = [c for c in _numbered(config) if "shared_object_id" in c]
+    counts = collections.Counter(c["shared_object_id"] for c in found)
+    for one in found:
+        if counts[one["shared_object_id"]] == 1 or one.get("class_name") == "InputLayer":
+            del one["shared_object_id"]
+    return config
+
+
+def _number_firsts(config):
+    """Gives a layer's first config the number of the later ones, in place: Keras 3 numbers a layer from then on.
+
+    The first is the one without a number that says the same. Where several do, nothing says which it is.
+    """
+
+    def told(one):
+        inner = json.dumps(one["config"], sort_keys=True)
+        return one["class_name"], re.sub(r', "shared_object_id": -?\d+|"shared_object_id": -?\d+(, )?', "", inner)
+
+    layers = [c for c in _numbered(config) if c.get("class_name") != "InputLayer" and _is_layers(c)]
+    names = {c["config"]["name"] for c in layers if "shared_object_id" in c}
+    texts = {}
+    for one in layers:
+        if one["config"]["name"] in names:
+            texts.setdefault(told(one), []).append(one)
+    for same in texts.values():
+        numbers = {c["shared_object_id"] for c in same if "shared_object_id" in c}
+        if len(numbers) == 1 and sum("shared_object_id" not in c for c in same) == 1:
+            for one in same:
+                one["shared_object_id"] = next(iter(numbers))
+
+
+def _is_layers(one):
+    return isinstance(one.get("config"), dict) and isinstance(one["config"].get("name"), str) and "class_name" in one
 
 
 def describe_model(model):
@@ -266,7 +337,14 @@ def to_json(model, **kwargs):
 
 
 def parse(text, where):
-    """Returns the JSON object in `text`. Raises ValueError naming the place."""
+    """Returns the JSON object in `text`. Raises ValueError naming the place, also for one of too many values."""
+    if isinstance(text, (str, bytes)):
+        comma, *brackets = [text.count(c if isinstance(text, str) else c.encode()) for c in ",[{"]
+        if sum(brackets) > LISTS or comma + sum(brackets) > VALUES:
+            raise ValueError(
+                f"Cannot read {where}: it has {sum(brackets)} lists and objects of {comma} values, expected at most "
+                f"{LISTS} of {VALUES}."
+            )
     try:
         found = json.loads(text)
     except (TypeError, ValueError, RecursionError) as err:
@@ -276,25 +354,44 @@ def parse(text, where):
     return found
 
 
+def checked(config):
+    """Returns a config with its checksum, for a file that has no other place for one."""
+    config = json.loads(json.dumps(config))
+    return {**config, files.CHECK: files.check_of_text(json.dumps(config, sort_keys=True))}
+
+
+def compared(config, where):
+    """Returns a config without its checksum. Raises ValueError if it has one and is not what was written."""
+    check = config.get(files.CHECK)
+    config = {k: v for k, v in config.items() if k != files.CHECK}
+    if isinstance(check, str) and check != files.check_of_text(json.dumps(config, sort_keys=True)):
+        raise ValueError(
+            f"Cannot read {where}: it is damaged (its checksum is wrong). If you changed it yourself, delete the entry "
+            f"{files.CHECK!r}."
+        )
+    return config
+
+
 def build_model(config, where, custom_objects=None, age=ages.TODAY):
     """Builds the model that a config dict describes, in the words of the Keras that wrote it.
 
     Raises:
         ValueError: It does not describe a model, or one that cannot be built; the message names `where`.
     """
-    from fkeras.core.settings import custom_object_scope
-    from fkeras.models import Model, Sequential  # the floor above: models call back into saving
-
+    model_class = layers.lookup("Functional")  # by its name, as any layer: models import saving, not the reverse
     name = config.get("class_name")
     if not isinstance(name, str) or not isinstance(config.get("config"), (dict, list)):
         raise ValueError(f"Cannot read {where}: expected the config of a model, with 'class_name' and 'config'.")
-    with custom_object_scope(custom_objects or {}):
+    with custom_object_scope(custom_objects or {}), sharing():
         try:
+            _check_counts(config)
+            _number_firsts(config)
+            told = _check_values(config)
             config = ages.modernize(config, age)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as err:
             raise ValueError(f"Cannot read {where}: {_said(err)}") from err
         name = config["class_name"]
-        cls = {"Sequential": Sequential, "Functional": Model, "Model": Model}.get(name)
+        cls = {"Sequential": layers.lookup("Sequential"), "Functional": model_class, "Model": model_class}.get(name)
         registered = config.get("registered_name")
         custom = (registered and get_registered_object(registered)) or get_registered_object(name)
         cls = custom or cls
@@ -306,14 +403,125 @@ def build_model(config, where, custom_objects=None, age=ages.TODAY):
         try:
             settings = clean(config)["config"]
             model = cls.from_config(settings)
+            if isinstance(model, model_class):
+                _check_sizes(model)
+                _check_told(model, told)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as err:
             raise ValueError(f"Cannot read {where}: {_said(err)}") from err
         shape = (config.get("build_config") or {}).get("input_shape")
-        if isinstance(model, Model) and not model.built and shape:
-            model.build(shape)
-    if not isinstance(model, Model):
+        try:
+            if isinstance(model, model_class) and not model.built and shape:
+                model.build(shape)
+        except (ValueError, TypeError) as err:
+            raise ValueError(f"Cannot read {where}, its build_config: {_said(err)}") from err
+    if not isinstance(model, model_class):
         raise ValueError(f"Cannot read {where}: expected a model, it describes a {type(model).__name__}.")
     return model
+
+
+def _check_counts(config):
+    """Raises ValueError for a config of more layers, or calls of layers, than a model has."""
+    counts, left = {"layers": 0, "cell": 0, "cells": 0, "inbound_nodes": 0}, [config]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                if key in counts and isinstance(inner, list):
+                    counts[key] += len(inner)
+                left.append(inner)
+        elif isinstance(value, list):
+            left += value
+    calls = counts.pop("inbound_nodes")
+    if (layers := sum(counts.values())) > LAYERS or calls > 2 * LAYERS:
+        raise ValueError(f"it has {layers} layers and {calls} calls of layers, expected at most {LAYERS} layers.")
+
+
+_SHAPES = ("input_shape", "batch_shape", "batch_input_shape", "build_input_shape")
+_DTYPES = {"bool", "string", "bfloat16", "float16", "float32", "float64", "complex64", "complex128",
+           *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}  # fmt: skip
+
+
+def _check_values(config):
+    """Looks at the shapes and dtypes in a config before anything is made of it.
+
+    Returns:
+        {name of a layer: [the input shapes that it says it was built with]}.
+
+    Raises:
+        ValueError: A size is no integer from 1 on, or a dtype is none; the message names the layer.
+    """
+    told = {}
+    for one in _numbered(config):
+        inner, build = one.get("config"), one.get("build_config")
+        if not isinstance(inner, dict) or get_registered_object(str(one.get("class_name"))) is not None:
+            continue
+        label = f"{one.get('class_name')} {inner.get('name', one.get('name'))!r}"
+        if build is not None and not isinstance(build, dict):
+            raise ValueError(f"{label}: expected its build_config as an object, got {build!r}.")
+        for part, values in (("", inner), ("build_config, ", build or {})):
+            for key in _SHAPES:
+                if not _is_sizes(values.get(key)) or isinstance(values.get(key), int) or values.get(key) in ([], {}):
+                    raise ValueError(f"{label}: {part}{key} is {values[key]!r}, expected integers from 1 on, or null.")
+        dtype = inner.get("dtype")
+        fixed = one.get("class_name") in ("InputLayer", "__numpy__", "__tensor__")
+        if fixed and dtype is not None and (not isinstance(dtype, str) or dtype not in _DTYPES):
+            raise ValueError(f"{label}: unknown dtype {dtype!r}.{nearest(str(dtype)[:40], _DTYPES)}")
+        if build and isinstance(inner.get("name"), str):
+            told.setdefault(inner["name"], []).append(build.get("input_shape"))
+    return told
+
+
+def _is_sizes(value):
+    """Whether a value is a shape, or lists and objects of shapes."""
+    if isinstance(value, dict):
+        return all(_is_sizes(v) for k, v in value.items() if k != "class_name")
+    if isinstance(value, list):
+        return all(_is_sizes(v) for v in value)
+    return value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0)
+
+
+def _check_told(model, told):
+    """Raises ValueError for a layer that says it was built on a shape for which its weights would have other shapes."""
+    layers = collections.Counter(layer.name for layer in model.own_and_inner())
+    for layer in model.own_and_inner():
+        shapes = told.get(layer.name, ())
+        if layers[layer.name] > 1 or len(shapes) != 1 or not isinstance(shapes[0], list) or layer._cell is None:
+            continue
+        shape, known = shapes[0], layer._cell.shapes[0] if layer._cell.shapes else None
+        if not isinstance(known, tuple) or any(isinstance(s, (list, dict)) for s in shape):
+            continue
+        if hasattr(layer, "graph"):
+            pairs = zip(shape[1:], known[1:], strict=False)
+            fits = len(shape) == len(known) and all(None in pair or pair[0] == pair[1] for pair in pairs)
+        else:
+            try:
+                made = tree.flatten(layer.declare(tuple(shape)))
+            except (ValueError, TypeError):
+                fits = not layer.weights
+            else:
+                now = tree.flatten(layer.declare(known))
+                fits = {p: w.shape for p, w in made.items()} == {p: w.shape for p, w in now.items()}
+        if not fits:
+            raise ValueError(
+                f"{layer.label}: its build_config says that it was built on input of shape {shape}, in the model it "
+                f"gets {known}. Which one is right?"
+            )
+
+
+def _check_sizes(model):
+    """Raises ValueError, naming the layer, for weights or outputs that no machine can hold; nothing is allocated."""
+    for layer in model.own_and_inner():
+        declared = layer._cell.declared if layer._cell is not None else {}
+        shapes = [(f"weight {name!r}", w.shape) for name, w in declared.items()]
+        nodes = layer.graph.nodes if getattr(layer, "graph", None) is not None else ()
+        for owner, (what, shape) in [(layer, s) for s in shapes] + [
+            (n.layer, ("output", s.shape)) for n in nodes for s in jax.tree.leaves(n.outputs)
+        ]:
+            if math.prod(1 if d is None else int(d) for d in shape) >= NUMBERS:
+                raise ValueError(
+                    f"{owner.label} has the {what} of shape {str(tuple(shape))[:80]}, {NUMBERS} numbers or "
+                    f"more. Is a size wrong?"
+                )
 
 
 def _said(err):
@@ -321,29 +529,3 @@ def _said(err):
     if isinstance(err, RecursionError):
         return "it is nested too deeply."
     return f"its config lacks {err}." if isinstance(err, KeyError) else f"{err}"
-
-
-def model_from_json(json_string, custom_objects=None):
-    """Builds a model, with weights drawn anew, of the JSON that `to_json` returned here or in real Keras.
-
-    Args:
-        json_string: Text.
-        custom_objects: {name: class or function} of what is not part of this package.
-
-    Raises:
-        ValueError: The text is not JSON or does not describe a model.
-    """
-    return _from_json(json_string, "the JSON of a model", custom_objects)
-
-
-@files.refusing
-def _from_json(text, where, custom_objects):
-    config = parse(text, where)
-    age = ages.of_json(config)
-    model = build_model(config, where, custom_objects, age)
-    settings = config.get("compile_config")
-    if isinstance(settings, dict) and settings.get("optimizer"):
-        from fkeras.saving.compiling import compile_from
-
-        compile_from(model, settings, f"{where}, compile_config", custom_objects, age)
-    return model

@@ -1,101 +1,35 @@
-"""Files: written whole or not at all, read with nothing trusted. The one place where h5py is imported."""
+"""HDF5 files: written with checksums, read with nothing trusted. The one guarded way into them."""
 
+import collections
 import contextlib
 import functools
 import inspect
+import itertools
+import math
 import mmap
 import os
-import secrets
-import stat
-import tempfile
+import re
+import zlib
 
 import jax.numpy as jnp
 import numpy as np
 
-from fkeras.distribute import is_main
+from fkeras.saving.paths import check_regular, replacing
 
 HEADER_LIMIT = 64512  # bytes that fit into one attribute of an HDF5 object's header, as Keras counts them
 EXPANSION = 1000  # a compressed array may be this many times larger than its bytes in the file
-
-
-def path_of(filepath, what):
-    """Returns `filepath` as a string. Raises TypeError for anything that is not a path."""
-    try:
-        return os.fspath(filepath)
-    except TypeError:
-        raise TypeError(f"{what}: expected filepath as a string or a Path, got {type(filepath).__name__}.") from None
+TOGETHER = 100  # all arrays of a file together may be this many times larger,
+FREE = 1 << 27  # where they are larger than these bytes
+TEXT = 1 << 26  # bytes of one text, or of a list of names
+NAMES = 1 << 16  # names in a list
+CHUNK = 1 << 20  # bytes: a chunk may be as large though its array is smaller
+CHUNKS, SMALL = 1 << 16, 1 << 12  # more chunks than these may not have fewer bytes each than those
+FILTERS = {1: "gzip", 2: "shuffle", 3: "Fletcher-32", 32000: "LZF"}  # what may have been done to a chunk
+LONGEST = 450  # letters of a message, beside the name of the file
+CHECK = "fkeras_crc32"  # the attribute that holds the checksums of an array, or of other attributes
 
 
 # -------------------------------------------------------------------------------------------- writing
-
-
-@contextlib.contextmanager
-def replacing(filepath, overwrite=True):
-    """Yields the path of a fresh file beside `filepath`; on leaving without an error it takes the place of `filepath`.
-
-    Whatever happens before that (an exception, a full disk, a killed process), the old file stays as it was.
-
-    Raises:
-        FileExistsError: The file exists and `overwrite` is False, also when another process has just written it.
-        IsADirectoryError: `filepath` is a folder.
-        OSError: It cannot be written, because the disk is full for example; the old file is as it was.
-    """
-    filepath = os.fspath(filepath)
-    if not is_main():  # of several processes one writes; the others go through the same motions
-        with tempfile.TemporaryDirectory() as folder:
-            yield os.path.join(folder, os.path.basename(filepath))
-        return
-    target = os.path.realpath(filepath)
-    if os.path.isdir(target):
-        raise IsADirectoryError(f"Cannot write {filepath!r}: it is a folder.")
-    if not overwrite and os.path.exists(target):
-        raise _exists(filepath)
-    folder, name = os.path.split(target)
-    os.makedirs(folder, exist_ok=True)
-    fresh = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.tmp")
-    try:
-        os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666))
-        if os.path.exists(target):
-            os.chmod(fresh, stat.S_IMODE(os.stat(target).st_mode))
-        yield fresh
-        _to_disk(fresh)
-        _put(fresh, target, filepath, overwrite)
-    except BaseException as err:
-        with contextlib.suppress(OSError):
-            os.remove(fresh)
-        if isinstance(err, (OSError, RuntimeError)) and repr(filepath) not in str(err):  # h5py's are of both kinds
-            number = getattr(err, "errno", None)
-            text = f"Cannot write {filepath!r}: {err}. What was there before is as it was."
-            raise (OSError(number, text) if number else OSError(text)) from err
-        raise
-    with contextlib.suppress(OSError):  # some file systems have no folders to flush
-        _to_disk(folder)
-
-
-def _put(fresh, target, filepath, overwrite):
-    if overwrite:
-        os.replace(fresh, target)
-        return
-    try:
-        os.link(fresh, target)  # which, unlike a renaming, never takes the place of a file
-    except FileExistsError:
-        raise _exists(filepath) from None
-    except OSError:  # a file system without hard links
-        os.rename(fresh, target)
-    else:
-        os.remove(fresh)
-
-
-def _exists(filepath):
-    return FileExistsError(f"Cannot write {filepath!r}: it exists. Pass overwrite=True, or choose another name.")
-
-
-def _to_disk(path):
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextlib.contextmanager
@@ -125,12 +59,47 @@ def put_names(group, name, values):
             group.attrs[f"{name}{i}"] = chunk
 
 
+def put_texts(group, **texts):
+    """Stores texts as attributes, and their lengths and checksums in one more."""
+    checks = _checks(group)
+    for name, text in texts.items():
+        group.attrs[name] = text
+        checks[name] = len(text), check_of_text(text)
+    group.attrs[CHECK] = np.bytes_(" ".join(f"{name}={size}:{check}" for name, (size, check) in checks.items()))
+
+
+def _checks(group):
+    """Returns {attribute: (length, checksum)} of the texts that were written with one."""
+    text = _raw_attribute(group, CHECK) if CHECK in group.attrs else b""
+    pairs = re.findall(r"(\w+)=(\d{1,9}):(\w+)", text.decode("latin1")) if isinstance(text, bytes) else ()
+    return {name: (int(size), check) for name, size, check in pairs}
+
+
+def check_of_text(text):
+    """Returns the checksum of a text, as eight digits."""
+    return f"{zlib.crc32(text.encode('utf8', 'surrogatepass')):08x}"
+
+
 def put_array(group, name, array):
-    """Stores an array. bfloat16, which HDF5 does not have, becomes float32 and comes back exactly."""
+    """Stores an array and its checksum. bfloat16, which HDF5 does not have, becomes float32 and comes back exactly.
+
+    Raises:
+        TypeError: HDF5 has no numbers of that kind.
+    """
     array = np.asarray(array)
     if array.dtype == jnp.bfloat16:
         array = array.astype(np.float32)
-    group.create_dataset(name, data=array)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"Cannot write {name!r} into {_filename(group)!r}: expected numbers, got {array.dtype}.")
+    data = group.create_dataset(name, data=array)
+    data.attrs[CHECK] = np.bytes_(_check_of(array, data.name))
+
+
+def _check_of(array, path):
+    """Returns the checksum of an array: of its name, the last part of its path, its dtype, shape and numbers."""
+    array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    head = f"{path.rpartition('/')[2]} {array.dtype.str} {array.shape}".encode()
+    return f"{zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data, zlib.crc32(head)):08x}"
 
 
 # -------------------------------------------------------------------------------------------- reading
@@ -149,14 +118,21 @@ def refusing(function):
             raise
         except Exception as err:
             path = where.partition("'")[2].partition("'")[0] or where
-            if isinstance(err, (ValueError, OSError)) and path in str(err):
-                raise
             kind = OSError if isinstance(err, OSError) else ValueError
+            if isinstance(err, (ValueError, OSError)) and path in str(err):
+                if len(str(err)) <= LONGEST + len(path):
+                    raise
+                raise kind(_short(f"{err}", LONGEST + len(path))) from err
             said = f"{err}" if isinstance(err, (ValueError, OSError)) else f"{type(err).__name__}: {err}"
             said = "it is nested too deeply." if isinstance(err, RecursionError) else said
-            raise kind(f"Cannot read {where}: {said}") from err
+            raise kind(_short(f"Cannot read {where}: {said}", LONGEST + len(path))) from err
 
     return read
+
+
+def _short(text, most):
+    """Returns a message without its middle where it is long: what a file holds may be of any length."""
+    return text if len(text) <= most else f"{text[: most - 105]} ... {text[-100:]}"
 
 
 def is_hdf5(filepath):
@@ -167,6 +143,7 @@ def is_hdf5(filepath):
     """
     import h5py
 
+    check_regular(filepath)
     with open(filepath, "rb") as file:
         return file.read(2) != b"PK" and h5py.is_hdf5(filepath)
 
@@ -183,15 +160,10 @@ def reading(filepath):
     if isinstance(filepath, h5py.Group):
         yield filepath
         return
-    if not os.path.exists(filepath):
-        raise FileNotFoundError(f"There is no file {filepath!r}.")
-    if os.path.isdir(filepath):
-        raise IsADirectoryError(f"Cannot read {filepath!r}: expected an HDF5 file, it is a folder.")
     if not is_hdf5(filepath):
         raise OSError(f"Cannot read {filepath!r}: it is not an HDF5 file, or it was cut off at its beginning.")
     try:
-        with open(filepath, "rb") as plain, mmap.mmap(plain.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            check_heaps(data)
+        _longest_text(filepath)
         file = h5py.File(filepath, "r")
     except Exception as err:  # h5py raises many kinds for damaged files
         raise OSError(f"Cannot read {filepath!r}: the HDF5 file is damaged ({err}).") from err
@@ -202,13 +174,27 @@ def reading(filepath):
 _HEAP = b"GCOL\x01\0\0\0"  # how a heap of texts begins in HDF5: signature, version, three bytes of zero
 
 
+def _longest_text(filepath):
+    about = os.stat(filepath)
+    return _longest_text_of(filepath, about.st_size, about.st_mtime_ns)
+
+
+@functools.lru_cache(16)
+def _longest_text_of(filepath, size, changed):
+    with open(filepath, "rb") as plain, mmap.mmap(plain.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return check_heaps(data)
+
+
 def check_heaps(data):
-    """Raises ValueError for a heap of texts in which libhdf5 would walk for ever: an entry that takes no room.
+    """Returns how many bytes the longest entry has in the heaps of texts of an HDF5 file.
 
     Args:
         data: The bytes of an HDF5 file, or a map of them.
+
+    Raises:
+        ValueError: There is a heap in which libhdf5 would walk for ever: an entry that takes no room.
     """
-    at = data.find(_HEAP)
+    longest, at = 0, data.find(_HEAP)
     while at >= 0:
         place, end = at + 16, min(at + int.from_bytes(data[at + 8 : at + 16], "little"), len(data))
         while place + 16 <= end:
@@ -217,8 +203,10 @@ def check_heaps(data):
             step = (size if index == 0 else 16 + (size + 7) // 8 * 8) % 2**64
             if step == 0:
                 raise ValueError(f"the heap of texts at byte {at} does not end")
+            longest = max(longest, size) if index else longest
             place += step
         at = data.find(_HEAP, at + 8)
+    return longest
 
 
 def where(group, name=""):
@@ -267,6 +255,15 @@ def has(group, name):
     return isinstance(group, h5py.Group) and isinstance(group.get(name, getlink=True), h5py.HardLink)
 
 
+def find_group(group, name):
+    """Returns the inner group `name`, or None if there is nothing of that name.
+
+    Raises:
+        ValueError: There is, but it is a link, which is not followed, or no group.
+    """
+    return None if group.get(name, getlink=True) is None else get_group(group, name)
+
+
 def get_group(group, name):
     """Returns the inner group at the path `name`; see `get_node`."""
     return get_node(group, name, "group")
@@ -284,23 +281,91 @@ def get_dataset(group, name):
         raise ValueError(
             f"Cannot read {where(group, name)}: expected numbers, found {data.dtype} of shape {data.shape}."
         )
-    size, stored = int(np.prod(data.shape, dtype=object)) * data.dtype.itemsize, data.id.get_storage_size()
+    size, stored = _sizes(data)
     if size > max(stored, 1 << 16) * EXPANSION:
         raise ValueError(
             f"Cannot read {where(group, name)}: it claims {size} bytes of numbers, but only {stored} are stored."
         )
+    if data.chunks:
+        _check_chunks(data, size)
     return data
 
 
+def _sizes(data):
+    """Returns (bytes of the numbers of a dataset, bytes that the file holds of them)."""
+    return math.prod(data.shape) * data.dtype.itemsize, data.id.get_storage_size()
+
+
+def _check_chunks(data, size):
+    """Raises ValueError for chunks that would take far more memory or time than their array."""
+    chunk, plan = math.prod(data.chunks) * data.dtype.itemsize, data.id.get_create_plist()
+    count = math.prod(-(-n // c) for n, c in zip(data.shape, data.chunks, strict=True))
+    filters = [plan.get_filter(i)[0] for i in range(plan.get_nfilters())]
+    wrong = None
+    if chunk > max(size, CHUNK) * 2:
+        wrong = f"an array of shape {data.shape} is kept in chunks of {data.chunks}, {chunk} bytes each"
+    elif count > CHUNKS and size < count * SMALL:
+        wrong = f"an array of {size} bytes is kept in {count} chunks"
+    elif unknown := [f for f in filters if f not in FILTERS]:
+        wrong = f"it is packed by the filter {unknown[0]}, known are {', '.join(FILTERS.values())}"
+    elif len(set(filters) & {1, 32000}) > 1 or len(set(filters)) < len(filters):
+        wrong = "it is packed twice"
+    if wrong:
+        raise ValueError(f"Cannot read {where(data)}: {wrong}.")
+
+
+def _check_unpacked(data):
+    """Raises ValueError for a chunk that unpacks to more than its size: libhdf5 would take memory until it ends."""
+    plan, size = data.id.get_create_plist(), math.prod(data.chunks) * data.dtype.itemsize
+    filters = [plan.get_filter(i)[0] for i in range(plan.get_nfilters())]
+    if 1 not in filters:
+        return
+    skipped = 1 << filters.index(1)
+    for place in itertools.product(*(range(0, n, c) for n, c in zip(data.shape, data.chunks, strict=True))):
+        if not data.id.get_chunk_info_by_coord(place).size:
+            continue
+        mask, packed = data.id.read_direct_chunk(place)
+        if not mask & skipped and len(zlib.decompressobj().decompress(packed, size + 8)) > size + 4:
+            raise ValueError(f"the chunk at {place} unpacks to more than its {size} bytes")
+
+
+def check_together(datasets, where):
+    """Raises ValueError if these checked datasets claim far more bytes than the file holds, or are one another's."""
+    datasets = [d for d in datasets if hasattr(d, "chunks")]
+    sizes = [_sizes(d) for d in datasets]
+    seen = {}
+    for data in datasets:
+        first = seen.setdefault(addresses(data), data)
+        if first is not data and first.name != data.name and CHECK in data.attrs:
+            raise ValueError(f"Cannot read {where}: {data.name!r} leads to the array of {first.name!r}: it is damaged.")
+    size, stored = (sum(s) for s in zip(*sizes, strict=True)) if sizes else (0, 0)
+    if size > max(FREE, stored * TOGETHER):
+        raise ValueError(f"Cannot read {where}: its arrays claim {size} bytes together, but only {stored} are stored.")
+
+
 def read_array(data):
-    """Reads a checked dataset into a NumPy array."""
+    """Reads a checked dataset into a NumPy array of the machine's byte order, and compares the checksum if it has one.
+
+    Raises:
+        ValueError: The numbers are not those that were written; the message names the place.
+    """
     try:
-        array = data[()]
+        if data.chunks:
+            _check_unpacked(data)
+        array = np.asarray(data[()])
+        check = _raw_attribute(data, CHECK) if CHECK in data.attrs else None
     except Exception as err:
-        raise ValueError(f"Cannot read {where(data.parent, data.name)}: the numbers are damaged ({err}).") from err
+        raise ValueError(f"Cannot read {where(data)}: the numbers are damaged ({err}).") from err
+    if isinstance(check, bytes) and check.decode("latin1") != _check_of(array, data.name):
+        raise ValueError(
+            f"Cannot read {where(data)}: the numbers are damaged (their checksum is wrong). If you changed them "
+            f"yourself, delete the attribute {CHECK!r} there."
+        )
     if data.dtype == np.dtype("V2"):  # bfloat16 as Keras stores it
-        array = array.view(jnp.bfloat16)
-    return np.asarray(array)
+        return array.view(jnp.bfloat16)
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:  # long doubles, which JAX does not have
+        return array.astype(np.float64)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def get_names(group, name):
@@ -312,17 +377,29 @@ def get_names(group, name):
         while f"{name}{i}" in group.attrs:
             found += _list(group, f"{name}{i}")
             i += 1
+            if len(found) > NAMES or i > NAMES // 64:
+                raise ValueError(f"Cannot read {where(group)}: its attribute {name!r} names more than {NAMES}.")
         if not i:
             return None
     names = [_text(group, name, v) for v in found]
-    if twice := {n for n in names if names.count(n) > 1} if len(set(names)) < len(names) else ():
-        raise ValueError(f"Cannot read {where(group)}: its attribute {name!r} names {sorted(twice)[:3]} twice.")
+    if len(set(names)) < len(names):
+        twice = sorted(n for n, count in collections.Counter(names).items() if count > 1)
+        raise ValueError(f"Cannot read {where(group)}: its attribute {name!r} names {twice[:3]} twice.")
     return names
 
 
 def get_text(group, name):
     """Returns a string attribute, or None if there is none."""
-    return _text(group, name, _attribute(group, name)) if name in group.attrs else None
+    if name not in group.attrs:
+        return None
+    text = _text(group, name, _attribute(group, name))
+    size, check = _checks(group).get(name, (None, None))
+    if size == len(text) and check != check_of_text(text):  # of another length: somebody wrote it anew
+        raise ValueError(
+            f"Cannot read {where(group)}: its attribute {name!r} is damaged (its checksum is wrong). If you changed it "
+            f"yourself, delete the attribute {CHECK!r} there."
+        )
+    return text
 
 
 def get_int(group, name):
@@ -348,9 +425,25 @@ def _list(group, name):
 
 def _attribute(group, name):
     try:
-        return group.attrs[name]
+        return _raw_attribute(group, name)
     except Exception as err:
         raise ValueError(f"Cannot read {where(group)}: its attribute {name!r} is damaged ({err}).") from err
+
+
+def _raw_attribute(group, name):
+    """Returns the value of an attribute, after looking at how much memory it can take: references may repeat a text."""
+    import h5py
+
+    about = h5py.h5a.open(group.id, name.encode("utf8", "surrogatepass"))
+    count = math.prod(about.shape)
+    size = count * about.get_type().get_size()
+    if about.dtype.hasobject and os.path.isfile(group.file.filename):
+        size += count * _longest_text(group.file.filename)
+    elif about.dtype.hasobject and count > 1:  # in memory, where one text more is no more than what is there
+        size += count * group.file.id.get_filesize()
+    if size > TEXT:
+        raise ValueError(f"its {count} values can take {size} bytes, expected at most {TEXT}")
+    return group.attrs[name]
 
 
 def _text(group, name, value):

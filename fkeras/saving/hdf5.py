@@ -27,13 +27,12 @@ TOP = "top_level_model_weights"  # weights of the model itself, of no layer
 def write_model(model, file, include_optimizer=True):
     """Writes a whole model into an open h5py file."""
     config = configs.for_hdf5(configs.describe_model(model))
-    file.attrs["keras_version"], file.attrs["backend"] = KERAS_VERSION, "jax"
-    file.attrs["model_config"] = json.dumps(config)
+    files.put_texts(file, keras_version=KERAS_VERSION, backend="jax", model_config=json.dumps(config))
     if model.built:
         write_weights(model, file.create_group("model_weights"))
     if not (include_optimizer and model.compiled):
         return
-    file.attrs["training_config"] = json.dumps(training_config(model))
+    files.put_texts(file, training_config=json.dumps(training_config(model)))
     write_seed(model, file)
     if arrays := hdf5_arrays(model):
         _write_named(file.create_group("optimizer_weights"), arrays)
@@ -52,7 +51,7 @@ def take_seed(model, file):
 
 def write_weights(model, group):
     """Writes the weights of all layers into a group."""
-    group.attrs["keras_version"], group.attrs["backend"] = KERAS_VERSION, "jax"
+    files.put_texts(group, keras_version=KERAS_VERSION, backend="jax")
     found = keras_layers(model)
     files.put_names(group, "layer_names", [layer.name for layer in found])
     for layer in found:
@@ -96,8 +95,13 @@ def read_model(file, where, custom_objects=None, compile=True):
     config = configs.parse(text, f"{where}, model_config")
     model = configs.build_model(config, f"{where}, model_config", custom_objects, age)
     found = []
-    if files.has(file, "model_weights"):
-        group = files.get_group(file, "model_weights")
+    group = files.find_group(file, "model_weights")
+    if group is None and model.built and model.weights:
+        raise ValueError(
+            f"Cannot read {where}: the weights are missing, it has no group 'model_weights'. For a model with fresh "
+            f"weights give its attribute 'model_config' to model_from_json."
+        )
+    if group is not None:
         if model.built:
             found = plan(model, group, where)
             store(found)
@@ -117,8 +121,8 @@ def read_model(file, where, custom_objects=None, compile=True):
         age,
     )
     take_seed(model, file)
-    if files.has(file, "optimizer_weights") and model.built:
-        group = files.get_group(file, "optimizer_weights")
+    group = files.find_group(file, "optimizer_weights")
+    if group is not None and model.built:
         names = files.get_names(group, "weight_names") or []
         data = [files.get_dataset(group, n) for n in names]
         state = optimizer_state(model, data, names, f"{where}, optimizer_weights", found, age)
@@ -129,10 +133,10 @@ def read_model(file, where, custom_objects=None, compile=True):
 
 def age_of(group):
     """Returns the age of what a group holds: its own attributes say it, or those of the file."""
-    texts = []
-    for name in ("keras_version", "backend"):
-        home = next((g for g in (group, group.file) if name in g.attrs), None)
-        texts.append(files.get_text(home, name) if home is not None else None)
+    texts = [t if (t := files.get_text(group, n)) is not None else files.get_text(group.file, n)
+             for n in ("keras_version", "backend")]  # fmt: skip
+    if not texts[0] and files.CHECK in group.attrs:  # without it the file would be taken for one of Keras 1
+        raise ValueError(f"Cannot read {files.where(group)}: its attribute 'keras_version' is damaged.")
     return ages.Age.read(*texts)
 
 
@@ -151,8 +155,11 @@ def _file_layers(group):
     return found
 
 
-def plan(model, group, where, skip_mismatch=False, by_name=False):
+def plan(model, group, where, skip_mismatch=False, by_name=False, skipped=()):
     """Returns [(variable, array, Stored)]: what loading stores. Everything is compared before anything is stored.
+
+    Args:
+        skipped: Layers that keep their weights, as do those inside of them.
 
     Layers are matched by name where both sides have the same names, else in Keras's order.
 
@@ -170,6 +177,8 @@ def plan(model, group, where, skip_mismatch=False, by_name=False):
             pairs.append((model, TOP, own, top))
     found, age = [], age_of(group)
     for layer, name, variables, names in pairs:
+        if layer in skipped:
+            continue
         inner = files.get_group(group, name)
         try:
             data = [files.get_dataset(inner, n) for n in names]
@@ -182,7 +191,7 @@ def plan(model, group, where, skip_mismatch=False, by_name=False):
             if not skip_mismatch:
                 raise ValueError(message) from None
             warnings.warn(f"{message} Its weights stay as they are.", stacklevel=5)
-    return [(variable, variable.convert(stored.read()), stored) for variable, stored in found]
+    return old_weights.read_all([(v, stored) for v, stored in found if v.layer not in skipped], where)
 
 
 def _pair_layers(ours, theirs, where, by_name):

@@ -55,6 +55,7 @@ _PARTS_1 = {
     "ActivityRegularizer": "L1L2",
     "L1L2Regularizer": "L1L2",
     "MaxNorm": "MaxNorm",
+    "MinMaxNorm": "MinMaxNorm",
     "NonNeg": "NonNeg",
     "UnitNorm": "UnitNorm",
 }
@@ -91,8 +92,9 @@ def _walk(value, age, key=None):
         and key.endswith(("regularizer", "constraint"))
     ):
         settings = {k: v for k, v in value.items() if k != "name"}
-        if "m" in settings:
-            settings["max_value"] = settings.pop("m")
+        for old, new in (("m", "max_value"), ("low", "min_value"), ("high", "max_value")):
+            if old in settings:
+                settings[new] = settings.pop(old)
         return {"class_name": _PARTS_1[value["name"]], "config": settings}
     name, inner = value.get("class_name"), value.get("config")
     if name == "function" and isinstance(inner, str):
@@ -192,8 +194,6 @@ _LAYERS = {
             "Highway",
             "ParametricSoftplus",
             "SReLU",
-            "LocallyConnected1D",
-            "LocallyConnected2D",
             "AtrousConvLSTM2D",
         ),
         _refused,

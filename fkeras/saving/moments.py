@@ -140,6 +140,7 @@ def optimizer_state(model, data, names, where, found=(), age=TODAY):
             stacklevel=6,
         )
         return None
+    files.check_together([part for a in held.values() for part in getattr(a, "parts", [a])], where)
     read = [a.read() if hasattr(a, "read") else a if isinstance(a, np.generic) else files.read_array(a)
             for a in map(held.get, layout)]  # fmt: skip
     return optimizer.from_arrays(paths, read, state)

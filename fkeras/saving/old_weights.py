@@ -36,11 +36,27 @@ class Stored:
         return (self.combine or _only)(arrays)
 
     def read(self):
-        return self.of([files.read_array(part) for part in self.parts])
+        return self.of([part.read() if hasattr(part, "read") else files.read_array(part) for part in self.parts])
 
 
 def _only(arrays):
     return arrays[0]
+
+
+def read_all(found, where):
+    """Returns [(variable, array, Stored)] of [(variable, Stored)] whose shapes fit.
+
+    Raises:
+        ValueError: The numbers of one are damaged; the message names the file, the place and the layer.
+    """
+    files.check_together([part for _, stored in found for part in stored.parts], where)
+    out = []
+    for variable, stored in found:
+        try:
+            out.append((variable, variable.convert(stored.read()), stored))
+        except ValueError as err:
+            raise ValueError(f"{err} It is {variable.name!r} of {variable.layer.label}.") from err
+    return out
 
 
 # -------------------------------------------------------------------------------------- one array a gate
@@ -54,8 +70,9 @@ def gathered(names, data):
     """Returns [(name, Stored)] of one layer's arrays, with the gates of Keras 1's LSTM and GRU put together.
 
     Example:
-        >>> [name for name, _ in gathered(["lstm_1_W_i", "lstm_1_U_i", ...], datasets)]
-        ['kernel', 'recurrent_kernel', 'bias']
+        >>> names = [f"gru_1_{part}_{gate}" for gate in "zrh" for part in "WUb"]
+        >>> [(name, stored.shape) for name, stored in gathered(names, [np.zeros((2, 4))] * 9)]
+        [('kernel', (2, 12)), ('recurrent_kernel', (2, 12)), ('bias', (2, 12))]
     """
     found, i = [], 0
     words = [m[1] if (m := _GATE.search(name)) else None for name in names]

@@ -5,7 +5,7 @@ from fkeras.layers.contract.variables import Variable
 
 def keras_layers(model):
     """Returns the layers inside a model, in Keras's order."""
-    return list(model.layers) or list(model.children().values())
+    return list(model.operations) or list(model.children().values())
 
 
 def inner_layers(layer):

@@ -16,7 +16,7 @@ from jax import export
 
 from fkeras.data import feed
 from fkeras.layers.kernels.convolution import formulation
-from fkeras.saving import files
+from fkeras.saving import paths
 from fkeras.saving.tracing import explained, forward_of, free_inputs
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -50,12 +50,12 @@ def write_stablehlo(model, path, step="predict", data=None, platforms=PLATFORMS,
         if data is None:
             raise ValueError(f"{model.label}: export of the training step needs data=(x, y), a batch of the shapes.")
         function, state, specs = _training(model, data)
-        with files.replacing(f"{os.fspath(path)}.npz", overwrite) as fresh, open(fresh, "wb") as file:
+        with paths.replacing(f"{os.fspath(path)}.npz", overwrite) as fresh, open(fresh, "wb") as file:
             np.savez(file, **{name: np.asarray(a) for name, a in state.items()})
     else:
         raise ValueError(f"{model.label}: export: expected step 'predict' or 'train', got {step!r}.")
     data = _serialized(export.export(jax.jit(function), platforms=platforms)(*specs))
-    with files.replacing(path, overwrite) as fresh, open(fresh, "wb") as file:
+    with paths.replacing(path, overwrite) as fresh, open(fresh, "wb") as file:
         file.write(data)
 
 
@@ -81,7 +81,7 @@ def _training(model, data):
     source = feed.single_batch(model, *data, *[None] * (4 - len(data)))
     model._ready(source, "export")
     columns = source.peek()
-    program, _ = model._program("train", model._goals(columns))
+    program, _ = model._program("train", model._objectives(columns))
     begin = model._train_state(program, model._empty_metrics(program, source, True))
     leaves, form = jax.tree_util.tree_flatten_with_path(begin)
     names = ["/".join(str(getattr(k, "key", getattr(k, "name", k))) for k in path) for path, _ in leaves]

@@ -5,7 +5,7 @@ import contextlib
 import jax
 from jax import export
 
-from fkeras.layers.contract.base import Context
+from fkeras.layers.contract.context import Context
 from fkeras.layers.kernels.convolution import formulation
 
 

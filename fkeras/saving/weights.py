@@ -8,16 +8,20 @@
 Files of Keras 2.13 to 2.15 say `_layer_checkpoint_dependencies` for `layers`.
 """
 
+import itertools
+import re
 import warnings
 
 from fkeras.core.settings import snake_case
 from fkeras.saving import files
 from fkeras.saving.keras_versions import TODAY
 from fkeras.saving.moments import optimizer_arrays, optimizer_state
-from fkeras.saving.old_weights import Stored
+from fkeras.saving.old_weights import Stored, read_all
 from fkeras.saving.order import inner_layers, keras_layers, own_weights, store
 
 OLD = "_layer_checkpoint_dependencies"
+_GROUPS = 3_000  # groups that a file may have beside those of the model
+_OTHERS = ("optimizer", "_optimizer", "loss_tracker", "metrics", "_metrics")  # groups that no layer has
 
 # Where Keras keeps the layers that a layer here keeps under another key.
 _HEADS = {k: f"{k}_dense" for k in ("query", "key", "value")} | {"attention_output": "output_dense"}
@@ -37,7 +41,7 @@ def places(model):
         if id(layer) in seen:
             return
         seen.add(id(layer))
-        found.append((path, layer, own_weights(layer)))
+        found.append((path, layer, [*getattr(layer, "held_weights", ()), *own_weights(layer)]))
         for inner, child in _inner_paths(layer):
             walk(child, _join(path, inner))
 
@@ -95,14 +99,14 @@ def write(model, file):
     """Writes all weights, and the optimizer's state where training has begun, into an open h5py file."""
     for path, layer, variables in places(model):
         group = file.create_group(f"{path}/vars".lstrip("/"))
-        group.attrs["name"] = layer.name
+        files.put_texts(group, name=layer.name)
         for i, v in enumerate(variables):
             files.put_array(group, str(i), v.numpy())
     if model.compiled:
         file.attrs["fkeras_seed"] = model._seed
         if arrays := optimizer_arrays(model):
             group = file.create_group("optimizer/vars")
-            group.attrs["name"] = model.optimizer.name
+            files.put_texts(group, name=model.optimizer.name)
             for i, (_, array) in enumerate(arrays):
                 files.put_array(group, str(i), array)
 
@@ -112,16 +116,26 @@ def write(model, file):
 
 def is_layout(group):
     """Whether a group holds weights in this layout."""
-    return any(files.has(group, name) for name in ("layers", "vars", OLD))
+    return any(files.has(group, name) for name in ("layers", "vars", OLD)) or bool(_of_windows(group))
 
 
-def plan(model, file, where, skip_mismatch=False, by_name=False):
+def _of_windows(file):
+    """Returns {path: group} of a file that Keras 2 wrote on Windows: one group at the root, "layers\\dense"."""
+    found = {name.replace("\\", "/"): name for name in file if "\\" in name}
+    return {re.sub(r"(^|/)_+", r"\1", path): name for path, name in found.items()}
+
+
+def plan(model, file, where, skip_mismatch=False, by_name=False, skipped=()):
     """Returns [(variable, array, Stored)]: what loading stores. Everything is compared before anything is stored.
+
+    Args:
+        skipped: Layers that keep their weights, as do those inside of them.
 
     Raises:
         ValueError: A layer is missing in the file, or has other weights there; the message names it and both shapes.
     """
-    old = files.has(file, OLD) and not files.has(file, "layers")
+    windows = _of_windows(file)
+    old = not files.has(file, "layers") and (files.has(file, OLD) or any(n.startswith(OLD) for n in windows.values()))
     renamed = _by_name(model, file) if by_name else None
     found, used = [], set()
     for path, layer, variables in places(model):
@@ -132,7 +146,10 @@ def plan(model, file, where, skip_mismatch=False, by_name=False):
             path = _join(f"layers/{renamed[head]}", tail)
         if old:
             path = "/".join(OLD if part == "layers" else part for part in path.split("/"))
-        path = _present(file, path)
+        if layer in skipped:
+            used.add(f"{path}/vars".lstrip("/"))
+            continue
+        path = windows.get(re.sub(r"(^|/)_+", r"\1", path)) or _present(file, path)
         try:
             found += _fit(file, f"{path}/vars".lstrip("/"), layer, variables)
         except ValueError as err:
@@ -140,12 +157,14 @@ def plan(model, file, where, skip_mismatch=False, by_name=False):
                 raise ValueError(f"Cannot load {where}, {path or '/'}: {err}") from None
             warnings.warn(f"{where}, {path or '/'}: {err} Its weights stay as they are.", stacklevel=6)
         used.add(f"{path}/vars".lstrip("/"))
-    if not by_name and not skip_mismatch and (extra := _unused(file, used)):
+    if not by_name and not skip_mismatch and (extra := list(itertools.islice(_unused(file, used), 5))):
+        ours = sum(bool(variables) for _, _, variables in places(model))
         raise ValueError(
-            f"Cannot load {where}: it also has weights that the model has no layer for, at {', '.join(extra[:5])}. "
-            f"Is it of another model?"
+            f"Cannot load {where}: it also has weights that the model has no layer for, at {', '.join(extra)}. The "
+            f"model has {ours} layers with weights, the file has {ours + sum(1 for _ in _unused(file, used))}. Is it "
+            f"of another model?"
         )
-    return [(variable, variable.convert(stored.read()), stored) for variable, stored in found]
+    return read_all(found, where)
 
 
 def _present(file, path):
@@ -161,7 +180,8 @@ def _present(file, path):
 def _by_name(model, file):
     """Returns {group of a layer in the model: group in the file whose name is that layer's}."""
     top = files.get_group(file, "layers")
-    names = {top[g]["vars"].attrs.get("name"): g for g in top if files.has(top, g) and files.has(top[g], "vars")}
+    held = [g for g in itertools.islice(top, _GROUPS) if files.has(top, g) and files.has(top[g], "vars")]
+    names = {files.get_text(files.get_group(top, f"{g}/vars"), "name"): g for g in held}
     return {
         path.removeprefix("layers/"): names[layer.name]
         for path, layer, _ in ((p, c, None) for p, c in _inner_paths(model))
@@ -175,6 +195,8 @@ def _fit(file, path, layer, variables):
     for part in path.split("/"):
         exists = exists[part] if files.has(exists, part) else None
     group = files.get_group(file, path) if exists is not None else {}
+    if len(group) == len(own := own_weights(layer)):  # without those that Keras lets it hold, as fkeras 0.1 wrote
+        variables = own
     if len(group) != len(variables):
         raise ValueError(f"{layer.label} has {len(variables)} weights, the file has {len(group)}.")
     try:
@@ -189,45 +211,49 @@ def _fit(file, path, layer, variables):
 
 
 def _unused(file, used):
-    """Returns the paths of groups of arrays that no layer of the model asked for; the optimizer's are not meant."""
-    extra, seen = [], set()
+    """Yields the paths of groups of arrays that no layer of the model asked for; the optimizer's are not meant."""
+    seen = set()
 
     def walk(group, path):
         if (place := files.addresses(group)) in seen:  # a group may be linked into itself
             return
         seen.add(place)
+        if len(seen) > 10 * len(used) + _GROUPS:
+            raise ValueError(f"Cannot read {files.where(file)}: it has more than {len(seen)} groups.")
         for name in group:
             if not files.has(group, name) or not hasattr(group[name], "keys"):
                 continue
             inner = f"{path}/{name}".lstrip("/")
-            if inner.split("/")[0] in ("optimizer", "_optimizer", "loss_tracker", "metrics", "_metrics"):
+            if re.split(r"[/\\]", inner)[0] in _OTHERS:
                 continue
             if name == "vars":
                 if len(group[name]) and inner not in used and "seed_generator" not in inner:
-                    extra.append(inner)
+                    yield inner
             else:
-                walk(group[name], inner)
+                yield from walk(group[name], inner)
 
-    walk(file, "")
-    return extra
+    yield from walk(file, "")
+
+
+def has_any(file):
+    """Whether there are weights in a file, of whatever layers."""
+    return next(_unused(file, set()), None) is not None
 
 
 def read_optimizer(model, file, where, arrays, age=TODAY):
     """Returns the optimizer's state held in the file, or None; `arrays` are those to be stored in the model."""
-    if not (model.compiled and files.has(file, "optimizer") and model.built):
+    home = files.find_group(file, "optimizer") if model.compiled and model.built else None
+    group = files.find_group(home, "vars") if home is not None else None
+    if group is None:
         return None
-    home = files.get_group(file, "optimizer")
-    if not files.has(home, "vars"):
-        return None
-    group = files.get_group(home, "vars")
     data = [files.get_dataset(group, str(i)) for i in range(len(group))]
     return optimizer_state(model, data, None, f"{where}, optimizer", arrays, age)
 
 
-def load(model, file, where, skip_mismatch=False, by_name=False, age=TODAY):
+def load(model, file, where, age=TODAY, **options):
     """Loads all weights, and the optimizer's state where the model is compiled and the file has it; all or nothing."""
-    found = plan(model, file, where, skip_mismatch, by_name)
-    state = read_optimizer(model, file, where, found, age)
+    found = plan(model, file, where, **options)
+    state = read_optimizer(model, file, where, found, age) if not options.get("skipped") else None
     store(found)
     if state is not None:
         model.optimizer.state = state

@@ -1,11 +1,11 @@
-"""What `compile` was given, resolved: one `OutputGoal` per output of the model."""
+"""What `compile` was given, resolved: one `Objective` per output of the model."""
 
 import jax
 
 from fkeras import losses as losses_lib
 from fkeras import metrics as metrics_lib
 from fkeras.core.settings import nearest
-from fkeras.training.step import OutputGoal
+from fkeras.training.step import Objective
 
 
 def looks_like_metrics(value):
@@ -65,31 +65,40 @@ def spread(spec, names, what, many):
     return [spec] * n
 
 
-def make_goals(model, columns):
-    """Returns the list of `OutputGoal`s of a compiled model for data like `columns`."""
+def _unique(label, taken):
+    """Returns "mse", then "mse_1", "mse_2", ...; counts it in `taken`."""
+    n = taken[label] = taken.get(label, 0) + 1
+    return label if n == 1 else f"{label}_{n - 1}"
+
+
+def make_objectives(model, columns):
+    """Returns the list of `Objective`s of a compiled model for data like `columns`."""
     compiled, names = model._compiled, model.output_names
     preds = [tuple(s.shape) for s in jax.tree.leaves(model.output_specs())]
     losses = spread(compiled["loss"], names, "loss", False)
     weights = spread(compiled["loss_weights"], names, "loss_weights", False)
     plain = spread(compiled["metrics"], names, "metrics", True)
     weighted = spread(compiled["weighted_metrics"], names, "weighted_metrics", True)
-    goals = []
+    objectives = []
     for i, name in enumerate(names):
         y_shape = (
             (None, *columns.y[i].shape[1:]) if columns.y and i < len(columns.y) and columns.y[i] is not None else None
         )
-        taken, found = set(), []
+        taken, found = {"loss": 1}, []
         for specs, use_weights in ((plain[i], False), (weighted[i], True)):
             specs = specs if isinstance(specs, (list, tuple)) else [specs]
             for spec in specs:
                 if spec is None:
                     continue
                 metric = metrics_lib.resolve(spec, losses[i], y_shape, preds[i])
-                label = metric.name if len(names) == 1 else f"{name}_{metric.name}"
-                while label in taken or label == "loss":
-                    label += "_1"
-                taken.add(label)
-                found.append((label, metric, use_weights))
-        loss_name = f"{name}_loss" if len(names) > 1 and losses[i] is not None else None
-        goals.append(OutputGoal(losses[i], 1.0 if weights[i] is None else float(weights[i]), loss_name, tuple(found)))
-    return goals
+                head = "" if len(names) == 1 else f"{name}_"
+                label = f"{head}{metric.name}"
+                if use_weights and label in taken:
+                    label = f"{head}weighted_{metric.name}"
+                found.append((_unique(label, taken), metric, use_weights))
+        several = sum(loss is not None for loss in losses) > 1
+        loss_name = f"{name}_loss" if several and losses[i] is not None else None
+        objectives.append(
+            Objective(losses[i], 1.0 if weights[i] is None else float(weights[i]), loss_name, tuple(found))
+        )
+    return objectives

@@ -7,6 +7,7 @@ import numpy as np
 
 from fkeras.data import sources
 from fkeras.distribute import processes
+from fkeras.training.batching import Batching
 
 FOLLOWED_SECONDS = 0.1  # a dispatch of several steps is made about this long where a progress bar follows
 DISPATCH_SECONDS = 1.0  # and elsewhere: on the CPU XLA takes new memory for each, page by page (ResNet: 15% of a step)
@@ -26,14 +27,15 @@ class Pace:
     Args:
         batch_bytes: Size of a batch: a block of several stays near `sources.block_bytes`.
         fixed: So many steps, whatever they take; None chooses.
-        pads: Whether a ragged batch may be filled up with rows that a mask leaves out.
+        batching: `Batching`: whether a batch may be filled up with rows that a mask leaves out, and split.
         parts: Over how many processes a batch is split.
         seconds: About how long a dispatch should take.
     """
 
-    def __init__(self, batch_bytes, fixed=None, pads=True, parts=1, seconds=DISPATCH_SECONDS):
+    def __init__(self, batch_bytes, fixed=None, batching=Batching(), parts=1, seconds=DISPATCH_SECONDS):  # noqa: B008
         self.capacity = fixed or block_steps(batch_bytes)
-        self.fixed, self.pads, self.parts, self.seconds = fixed, pads, parts, seconds
+        self.fixed, self.batching, self.parts, self.seconds = fixed, batching, parts, seconds
+        self.pads = batching.fill is None
         self.steps = fixed or 1
         self.count, self.agree_at = 0, 4
         self.begin()

@@ -13,8 +13,9 @@ import jax.numpy as jnp
 
 from fkeras import losses
 from fkeras.core import rng, tree
+from fkeras.core.dtypes import at_least_float32
 from fkeras.layers.contract import custom
-from fkeras.layers.contract.base import Context
+from fkeras.layers.contract.context import Context
 from fkeras.layers.kernels import convolution as kernels
 
 
@@ -40,7 +41,7 @@ class LossMean:
         return {"total": jnp.float32(0), "rows": jnp.float32(0)}
 
     def add(self, state, loss, rows):
-        return {"total": state["total"] + loss * rows, "rows": state["rows"] + rows}
+        return {"total": state["total"] + jnp.asarray(loss, jnp.float32) * rows, "rows": state["rows"] + rows}
 
     def result(self, state):
         return state["total"] / jnp.maximum(state["rows"], 1.0)
@@ -55,7 +56,7 @@ class Program:
     Args:
         model: A built layer; used for its pure `apply_masked` and its declarations.
         optimizer: From `fkeras.optim`.
-        outputs: List of `OutputGoal`, one per output.
+        outputs: List of `Objective`, one per output.
         trained: Set of parameter paths that training changes.
         axis: Name of the device axis the steps run over, or None. Batches are then a device's share of the rows,
             everything else is the same on all devices and stays so.
@@ -101,25 +102,29 @@ class Program:
         """
         parts, mean = [], mean or self._mean
         preds, masks = _per_output(y_pred, mask, len(self.outputs))
-        for i, goal in enumerate(self.outputs):
-            if goal.loss is None:
+        for i, objective in enumerate(self.outputs):
+            if objective.loss is None:
                 parts.append(None)
                 continue
             of = batch["y"][i], preds[i], batch["w"][i], masks[i], batch["rows"]
-            if self.axis is not None and goal.loss.sees_batch(*of[:2]):
-                total, count = goal.loss.total(*self._whole(of))  # the same on all devices, each of which adds a share
+            if self.axis is not None and objective.loss.sees_batch(*of[:2]):
+                total, count = objective.loss.total(
+                    *self._whole(of)
+                )  # the same on all devices, each of which adds a share
                 parts.append(losses.ratio(total, count) / self.devices)
             else:
-                parts.append(mean(*goal.loss.total(*of)))
-        total = sum((p * g.weight for p, g in zip(parts, self.outputs, strict=True) if p is not None), jnp.float32(0))
+                parts.append(mean(*objective.loss.total(*of)))
+        total = _added(p * g.weight for p, g in zip(parts, self.outputs, strict=True) if p is not None)
         logs = [one for one in inner if isinstance(one, custom.Log)]
         for value, count in (one for one in inner if not isinstance(one, custom.Log)):
-            total = total + mean(value, count)
+            total = _added([total, mean(value, count)])
         parts.append({name: self._joined(log) for name, log in custom.by_name(logs).items()})
         leaves = tree.flatten(params)
-        penalty = sum((regularizer(leaves[p]) for p, regularizer in self.penalties), jnp.float32(0))
+        penalty = _added(regularizer(leaves[p]) for p, regularizer in self.penalties)
         shares = self.devices * (self.accumulate if mean != self._mean else 1)
-        return total + penalty / shares, parts  # all devices and parts compute the same penalty: their sum is it once
+        return _added(
+            [total, penalty / shares]
+        ), parts  # all devices and parts compute the same penalty: their sum is it once
 
     def _joined(self, log):
         """Returns a device's share of the state of all devices: their sum is it once."""
@@ -151,10 +156,10 @@ class Program:
         """Returns the empty state of all metrics for batches like this one."""
         preds = [tuple(s.shape) for s in jax.tree.leaves(self.model.output_specs())]
         found = {"loss": _mean.init()}
-        for i, goal in enumerate(self.outputs):
-            if goal.loss_name:
-                found[goal.loss_name] = _mean.init()
-            for name, metric, _ in goal.metrics:
+        for i, objective in enumerate(self.outputs):
+            if objective.loss_name:
+                found[objective.loss_name] = _mean.init()
+            for name, metric, _ in objective.metrics:
                 found[name] = metric.init(None if batch["y"][i] is None else batch["y"][i].shape, preds[i])
         if self.layer_logs is None:
             self.layer_logs = self._find_layer_logs(ts, batch, training)
@@ -162,13 +167,12 @@ class Program:
 
     def _find_layer_logs(self, ts, batch, training):
         """Returns {name: (monoid, () -> its empty state)} of what layers add to the logs in `call`."""
-        if not any(custom.adds_logs(layer) for layer in self.model.own_and_inner()):
+        if not any(layer.runs_user_code for layer in self.model.own_and_inner()):
             return {}
         found = {}
 
         def trace(params, state, x):
-            key = jax.random.key(0) if training else None
-            ctx = Context(bool(training), key, None, batch["rows"], None, None, (), [])
+            ctx = Context(bool(training), jax.random.key(0), None, batch["rows"], losses=[])
             self.model.apply_masked(params, state, x, ctx)
             found.update(custom.by_name([one for one in ctx.losses if isinstance(one, custom.Log)]))
 
@@ -179,12 +183,12 @@ class Program:
         """Adds one batch to the metrics' states; on each device its own rows, until `_merged` brings them together."""
         preds, masks = _per_output(y_pred, mask, len(self.outputs))
         out = dict(metrics)
-        for i, goal in enumerate(self.outputs):
-            for name, metric, weighted in goal.metrics:
+        for i, objective in enumerate(self.outputs):
+            for name, metric, weighted in objective.metrics:
                 of = batch["y"][i], preds[i], batch["w"][i] if weighted else None, masks[i], batch["rows"]
                 if self.axis is not None and _sees_batch(metric, *of[:2]):
                     of = self._whole(of)
-                out[name] = metric.update(metrics[name], *of)
+                out[name] = _kept(metrics[name], metric.update(metrics[name], *of))
         return out
 
     def update_losses(self, metrics, batch, loss, parts):
@@ -194,12 +198,12 @@ class Program:
         if self.axis is not None:
             count = jax.lax.psum(count, self.axis)
         out = metrics | {"loss": _mean.add(metrics["loss"], loss, count)}
-        for i, goal in enumerate(self.outputs):
-            if goal.loss_name:
-                out[goal.loss_name] = _mean.add(metrics[goal.loss_name], parts[i], count)
+        for i, objective in enumerate(self.outputs):
+            if objective.loss_name:
+                out[objective.loss_name] = _mean.add(metrics[objective.loss_name], parts[i], count)
         for name, state in parts[-1].items():
             if name in metrics:
-                out[name] = self.layer_logs[name][0].merge(metrics[name], state)
+                out[name] = _kept(metrics[name], self.layer_logs[name][0].merge(metrics[name], state))
         return out
 
     def _own(self, metrics, batch):
@@ -223,9 +227,11 @@ class Program:
         """Returns {name: metric} of the metrics that see a device's rows, not the whole batch."""
         preds = jax.tree.leaves(self.model.output_specs())
         size, found = _size(batch), {}
-        for i, goal in enumerate(self.outputs):
+        for i, objective in enumerate(self.outputs):
             pred = jax.ShapeDtypeStruct((size, *preds[i].shape[1:]), preds[i].dtype)
-            found |= {name: metric for name, metric, _ in goal.metrics if not _sees_batch(metric, batch["y"][i], pred)}
+            found |= {
+                name: metric for name, metric, _ in objective.metrics if not _sees_batch(metric, batch["y"][i], pred)
+            }
         return found
 
     def _merge_devices(self, metric, before, state):
@@ -240,8 +246,8 @@ class Program:
         """Returns {name: scalar} for the logs, in Keras's order."""
         out = {"loss": _mean.result(metrics["loss"])}
         out |= {g.loss_name: _mean.result(metrics[g.loss_name]) for g in self.outputs if g.loss_name}
-        for goal in self.outputs:
-            for name, metric, _ in goal.metrics:
+        for objective in self.outputs:
+            for name, metric, _ in objective.metrics:
                 value = metric.result(metrics[name])
                 out |= value if isinstance(value, dict) else {name: value}
         return out | {name: metric.result(metrics[name]) for name, (metric, _) in (self.layer_logs or {}).items()}
@@ -256,7 +262,8 @@ class Program:
         def objective(trained, state, batch, part, mean):
             params = tree.join(trained, frozen)
             y_pred, state, mask, inner = self.forward(params, state, batch, training=True, key=key, part=part)
-            loss, parts = self.total_loss(params, batch, y_pred, mask, inner, mean)
+            with rng.drawing(rng.Place(lambda: rng.fold(key, "loss"))):
+                loss, parts = self.total_loss(params, batch, y_pred, mask, inner, mean)
             return self.optimizer.scale_loss(loss, ts.opt), (loss, parts, y_pred, state, mask)
 
         if self.accumulate > 1:
@@ -320,19 +327,23 @@ class Program:
     def _check_accumulates(self, batch):
         """Refuses what needs the rows of the whole batch at once."""
         preds = jax.tree.leaves(self.model.output_specs())
-        for i, goal in enumerate(self.outputs):
+        for i, objective in enumerate(self.outputs):
             pred = jax.ShapeDtypeStruct((_size(batch), *preds[i].shape[1:]), preds[i].dtype)
-            wants = [goal.loss] if goal.loss is not None and goal.loss.sees_batch(batch["y"][i], pred) else []
-            wants += [metric for _, metric, _ in goal.metrics if _sees_batch(metric, batch["y"][i], pred)]
+            wants = (
+                [objective.loss]
+                if objective.loss is not None and objective.loss.sees_batch(batch["y"][i], pred)
+                else []
+            )
+            wants += [metric for _, metric, _ in objective.metrics if _sees_batch(metric, batch["y"][i], pred)]
             if wants:
                 raise ValueError(
                     f"accumulate={self.accumulate}: {wants[0].name!r} needs all rows of a batch at once, so the batch "
                     f"cannot be cut into parts. Use accumulate=1, or a function that gives one value per row."
                 )
 
-    def test_step(self, params, state, metrics, batch):
+    def test_step(self, params, state, metrics, batch, key=None):
         """Adds a batch to the metrics without training: returns (metrics, state), the latter for stateful layers."""
-        y_pred, after, mask, inner = self.forward(params, state, batch, training=False)
+        y_pred, after, mask, inner = self.forward(params, state, batch, training=False, key=key)
         loss, parts = self.total_loss(params, batch, y_pred, mask, inner)
         if self.axis is not None:
             loss, parts = jax.lax.psum((loss, parts), self.axis)
@@ -351,15 +362,21 @@ class Program:
         ts = ts._replace(metrics=self._merged(before, ts.metrics, first))
         return ts, self.logs(ts.metrics)
 
-    def test_block(self, params, state, metrics, block, n):
-        """Adds the first `n` batches of `block` to the metrics; returns (metrics, state, logs)."""
+    def test_block(self, params, state, metrics, block, n, key=None, first=None):
+        """Adds the first `n` batches of `block` to the metrics; returns (metrics, state, logs).
+
+        Args:
+            key: JAX key of this evaluation, for layers that draw random numbers in inference too.
+            first: int32, the number of the block's first batch.
+        """
 
         def step(i, carry):
-            return self.test_step(params, carry[1], carry[0], pick(block, i))
+            own = None if key is None else rng.fold(key, first + i)
+            return self.test_step(params, carry[1], carry[0], pick(block, i), own)
 
-        first = pick(block, 0)
-        after, state = _through(block, n, step, (self._own(metrics, first), state))
-        metrics = self._merged(metrics, after, first)
+        one = pick(block, 0)
+        after, state = _through(block, n, step, (self._own(metrics, one), state))
+        metrics = self._merged(metrics, after, one)
         return metrics, state, self.logs(metrics)
 
 
@@ -397,12 +414,13 @@ class OwnSteps(Program):
     def train_step(self, ts, batch):
         """Runs the model's own step with the key of this iteration; frozen arrays stay as they are."""
         key = rng.fold(ts.key, self.optimizer.clock(ts.opt))
-        new, logs = self._checked(self.model.train_step(ts._replace(metrics=None, key=key), batch))
+        with rng.drawing(rng.Place(lambda: key)):
+            new, logs = self._checked(self.model.train_step(ts._replace(metrics=None, key=key), batch))
         frozen = tree.split(ts.params, self.trained)[1]
         params = tree.join(tree.split(new.params, self.trained)[0], frozen)
         return new._replace(params=params, metrics=self._add(ts.metrics, logs, batch), key=ts.key)
 
-    def test_step(self, params, state, metrics, batch):
+    def test_step(self, params, state, metrics, batch, key=None):
         """Adds the logs of the model's own step for one batch."""
         logs = self.model.test_step(TrainState(params, state, None, None, None), batch)
         return self._add(metrics, logs, batch), state
@@ -420,7 +438,7 @@ class OwnSteps(Program):
         return {name: _mean.add(metrics[name], jnp.asarray(v, jnp.float32), rows) for name, v in logs.items()}
 
 
-class OutputGoal(NamedTuple):
+class Objective(NamedTuple):
     """What one output of the model is trained towards.
 
     loss: From `fkeras.losses`, or None. weight: Its factor in the total.
@@ -432,6 +450,18 @@ class OutputGoal(NamedTuple):
     weight: float
     loss_name: str | None
     metrics: tuple
+
+
+def _added(values):
+    """Returns the sum of scalars as a float32, or in the widest of their dtypes where that is wider."""
+    values = [jnp.asarray(v) for v in values]
+    dtype = max((at_least_float32(v.dtype) for v in values), key=lambda d: d.itemsize, default=jnp.dtype(jnp.float32))
+    return sum((v.astype(dtype) for v in values), jnp.zeros((), dtype))
+
+
+def _kept(before, after):
+    """Returns the state `after` in the dtypes of `before`, as a loop needs it: float32 also for float64 data."""
+    return jax.tree.map(lambda a, b: jnp.asarray(b).astype(jnp.asarray(a).dtype), before, after)
 
 
 def _size(batch):

@@ -23,15 +23,18 @@ from fkeras.compiled.quick_jit import jit_once
 from fkeras.core import flags, rng, tree
 from fkeras.core import host_random as draws
 from fkeras.core.settings import named_arguments
-from fkeras.data import feed, sources
+from fkeras.data import feed
 from fkeras.distribute import parallel, processes
 from fkeras.layers.contract.variables import revision
-from fkeras.training.objectives import looks_like_metrics, make_goals, resolve_losses, resolve_metrics, spread
+from fkeras.training import run as loop
+from fkeras.training.batching import Batching, of_model
+from fkeras.training.objectives import looks_like_metrics, make_objectives, resolve_losses, resolve_metrics, spread
 from fkeras.training.pace import DISPATCH_SECONDS, FOLLOWED_SECONDS, IN_FLIGHT, Pace, block_steps
 from fkeras.training.predict import predictor
 from fkeras.training.repeated_calls import Direct
 from fkeras.training.step import OwnSteps, Program, TrainState
 
+AS_IT_IS = Batching("it is one batch, as it was given")
 LONE_ROWS = 5  # so many predictions of one row in a row, and a program for a single row is worth its compilation
 
 
@@ -39,7 +42,7 @@ class Trainer:
     """Adds training to a model; see `fkeras.models.Model`."""
 
     optimizer = None
-    stop_training = False
+    stop_training = stop_evaluating = stop_predicting = False
     _compiled = None
     _programs = None
     _last_trained = None, None  # the program of the last training step, and what `compile` had fixed then
@@ -104,6 +107,7 @@ class Trainer:
             raise TypeError(
                 f"compile(optimizer={optimizer!r}): expected a name such as 'adam' or an object of fkeras.optimizers."
             )
+        self.optimizer.serve(self)
         if old is not self.optimizer and getattr(self.optimizer, "state", None) is not None:
             self._check_optimizer_fits()
         self._compiled = {
@@ -126,7 +130,7 @@ class Trainer:
             "jit_compile": jit_compile,
         }
         self._seed = rng.next_seed()
-        self._programs, self._goal_cache, self._paces = Programs(), {}, {}
+        self._programs, self._objective_cache, self._paces = Programs(), {}, {}
         self.__dict__["_lone_rows"] = 0
 
     @property
@@ -155,6 +159,14 @@ class Trainer:
         if known and not known & params:
             self.optimizer.state = None
 
+    def unjudged_outputs(self):
+        """Returns the names of the outputs that have neither a loss nor a metric."""
+        if not self.compiled or self._io is None:
+            return []
+        kinds = ("loss", False), ("metrics", True), ("weighted_metrics", True)
+        given = [spread(self._compiled[what], self.output_names, what, many) for what, many in kinds]
+        return [name for name, *specs in zip(self.output_names, *given, strict=True) if not any(specs)]
+
     def _require_compiled(self, what):
         if self._compiled is None:
             raise RuntimeError(
@@ -179,10 +191,10 @@ class Trainer:
         The loss alone before the first data. With several outputs metrics are sorted by name, as Keras 3 lists them.
         """
         names = ["loss"]
-        for goals in list(self._goal_cache.values())[-1:] if self.compiled else []:
-            names += [g.loss_name for g in goals if g.loss_name]
-            metrics = [name for g in goals for name, _, _ in g.metrics]
-            names += metrics if len(goals) == 1 else sorted(metrics)
+        for objectives in list(self._objective_cache.values())[-1:] if self.compiled else []:
+            names += [g.loss_name for g in objectives if g.loss_name]
+            metrics = [name for g in objectives for name, _, _ in g.metrics]
+            names += metrics if len(objectives) == 1 else sorted(metrics)
         programs = self._programs.made.values() if self._programs is not None else ()
         logs = (name for program, _ in programs for name in program.layer_logs or ())
         return list(dict.fromkeys([*names, *logs]))
@@ -190,8 +202,8 @@ class Trainer:
     @property
     def metrics(self):
         """The metric objects of the last data seen, in the logs' order."""
-        found = list(self._goal_cache.values())[-1:] if self.compiled else []
-        return [m for goals in found for g in goals for _, m, _ in g.metrics]
+        found = list(self._objective_cache.values())[-1:] if self.compiled else []
+        return [m for objectives in found for g in objectives for _, m, _ in g.metrics]
 
     def reset_metrics(self):
         """Does nothing: no metric state outlives a call of fit, evaluate, train_on_batch or test_on_batch."""
@@ -209,53 +221,57 @@ class Trainer:
         config = {k: v if isinstance(v, (str, bool)) else deserialize(v) for k, v in config.items()}
         self.compile(**config)
 
-    # --------------------------------------------------------------------------- goals and programs
+    # --------------------------------------------------------------------------- objectives and programs
 
-    def _goals(self, columns):
-        """Returns the list of `OutputGoal`s for data like `columns`: metrics resolved by the shapes of targets."""
+    def _objectives(self, columns):
+        """Returns the list of `Objective`s for data like `columns`: metrics resolved by the shapes of targets."""
         shapes = tuple(tuple(a.shape[1:]) for a in columns.y or []), tuple(str(a.dtype) for a in columns.y or [])
-        if shapes not in self._goal_cache:
-            self._goal_cache[shapes] = make_goals(self, columns)
-        return self._goal_cache[shapes]
+        if shapes not in self._objective_cache:
+            self._objective_cache[shapes] = make_objectives(self, columns)
+        return self._objective_cache[shapes]
 
     def _devices(self):
         """Returns who runs the programs now: `OneDevice` or a `DataParallel`."""
         devices = parallel.choose(self._compiled and self._compiled["distribute"])
-        if devices.count > 1 and self._is_stateful():
+        if devices.count * devices.accumulate > 1 and self._is_stateful():
+            over = f"{devices.count} devices" if devices.count > 1 else f"accumulate={devices.accumulate} parts"
             raise ValueError(
                 f"{self.label}: a stateful layer keeps its state row by row from batch to batch, which cannot be split "
-                f"over {devices.count} devices. Give stateful=False, or compile(distribute=False)."
+                f"over {over}. Give stateful=False, or compile(distribute=False)."
             )
         eager = self._compiled is not None and self._compiled["run_eagerly"]
         return parallel.ONE_DEVICE if eager else devices
 
-    def _program(self, kind, goals, capacity=1, devices=parallel.ONE_DEVICE, like=None):
+    def _program(self, kind, objectives, capacity=1, devices=parallel.ONE_DEVICE, like=None, batching=AS_IT_IS):
         """Returns (program, compiled function) of `kind`: "train", "test" or "predict".
 
-        `like` is the program of other devices whose metrics this one goes on with.
+        `like` is the program of other devices whose metrics this one goes on with, `batching` what is done to batches.
         """
         if self._programs is None:
             self._programs = Programs()
+        draws = batching.draws and kind != "train"  # there, noise is drawn by the key that training has anyway
         facts = {
             "kind": kind,
-            "losses or metrics": id(goals),
-            "trainable layers": tuple(layer.flags for layer in self.own_and_inner()),
+            "losses or metrics": id(objectives),
+            "trainable layers": self._flags(),
             "steps per dispatch": capacity,
             "optimizer settings": getattr(self.optimizer, "revision", 0),
             "devices": devices.key,
+            "noise": draws,
         }
-        program, function = self._programs.get(facts, lambda: self._make_program(kind, goals, devices))
+        make = functools.partial(self._make_program, kind, objectives, devices, draws)
+        program, function = self._programs.get(facts, make, str(batching))
         if like is not None:
             program.layer_logs = like.layer_logs
         return program, function
 
-    def _make_program(self, kind, goals, devices):
+    def _make_program(self, kind, objectives, devices, draws):
         trained = frozenset(self.trained_paths())
         if {"train": self.train_step, "test": self.test_step, "predict": None}[kind] is not None:
-            program, compiled = OwnSteps(self, self.optimizer, goals or [], trained), devices.partition
+            program, compiled = OwnSteps(self, self.optimizer, objectives or [], trained), devices.partition
         else:
             how = devices.axis, devices.synchronizes, devices.accumulate
-            program = Program(self, self.optimizer, goals or [], trained, *how)
+            program = Program(self, self.optimizer, objectives or [], trained, *how)
             compiled = devices.compile
         function, donate = {
             "train": (program.train_block, (0,)),
@@ -264,7 +280,7 @@ class Trainer:
         }[kind]
         if self._compiled and self._compiled["run_eagerly"]:
             return program, function
-        return program, compiled(function, kind, donate)
+        return program, compiled(function, kind, donate, draws)
 
     def compile_report(self):
         """Returns which programs were compiled since `compile`, when and why, how long it took and what each costs.
@@ -371,7 +387,7 @@ class Trainer:
                 model=self,
             )  # fmt: skip
         self.stop_training, self._initial_epoch = False, None
-        goals = self._goals(source.peek())
+        objectives = self._objectives(source.peek())
         devices = self._devices()
         if verbose:
             parallel.announce(devices)
@@ -383,9 +399,10 @@ class Trainer:
         with self._settled():
             for epoch in range(self._initial_epoch or initial_epoch, epochs):  # BackupAndRestore may set it
                 callbacks.on_epoch_begin(epoch)
-                logs = self._train_epoch(source, goals, steps, callbacks)
+                logs = self._train_epoch(source, objectives, steps, callbacks)
                 if validation is not None and _validates(epoch, validation_freq):
-                    found = self._evaluate(validation, validation_steps, callbacks)
+                    key = rng.fold(self._train_key, "validation", self._iterations())  # a run that resumes draws it too
+                    found = self._evaluate(validation, validation_steps, callbacks, key)
                     logs |= {f"val_{name}": value for name, value in found.items()}
                 callbacks.on_epoch_end(epoch, logs)
                 if self.stop_training:
@@ -404,41 +421,32 @@ class Trainer:
         if averaged is not trained:
             self.scatter(tree.join(jax.tree.map(jnp.array, averaged), frozen), state)  # not shared with the state
 
-    def _train_epoch(self, source, goals, steps, callbacks):
+    def _train_epoch(self, source, objectives, steps, callbacks):
         devices = self._devices()
-        pace = self._pace(source, goals, callbacks, "train", devices)
-        at = functools.partial(self._program, "train", goals, pace.capacity)
+        pace = self._pace(source, objectives, callbacks, "train", devices)
+        at = functools.partial(self._program, "train", objectives, pace.capacity, batching=pace.batching)
         program, run = at(devices)
-        metrics = self._empty_metrics(program, source, True)
-        reader = source.reader((self._seed, self._iterations()), _share(devices))
-        step, logs = 0, None
-        with contextlib.closing(reader):
-            while steps is None or step < steps:
-                wanted = pace.steps if steps is None else min(pace.steps, steps - step)
-                got = reader.read(wanted, pace.capacity, pace.pads)
-                if got is None:
-                    break
-                block, n = got
-                callbacks.on_train_batch_begin(step)
-                where = _fitting(devices, block, reader, pace.pads)
-                ts = where.hold(self._train_state(program, metrics))
-                with self._eager():
-                    take = run if where is devices else at(where, like=program)[1]
-                    ts, logs = take(ts, where.split(self._arrange(block, pace.pads)), n)
-                self._store(ts)
-                metrics = ts.metrics
-                step += n
-                pace.dispatched(next(iter(logs.values())), n)
-                callbacks.on_train_batch_end(step - 1, logs)
-                if self.stop_training:
-                    break
-        source.end_epoch()
+        metrics, logs = self._empty_metrics(program, source, True), None
+
+        def dispatch(block, n, step, where):
+            nonlocal metrics, logs
+            ts = where.hold(self._train_state(program, metrics))
+            with self._eager():
+                take = run if where is devices else at(where, like=program)[1]
+                ts, logs = take(ts, where.split(self._arrange(block, pace.pads)), n)
+            self._store(ts)
+            metrics = ts.metrics
+            return logs, next(iter(logs.values()))
+
+        order = self._seed, self._iterations()
+        step = loop.run(self, "train", source, steps, pace, devices, callbacks, dispatch, order)
+        source.end_epoch(step)
         if logs is None:
             raise ValueError(
                 f"{self.label}: the data ran out: no batch was left for this epoch. A generator must go on for "
                 f"epochs x steps_per_epoch batches; a list of batches or a PyDataset can be read again."
             )
-        if steps is not None and step < steps and not self.stop_training:
+        if steps is not None and step < steps and not self.stop_training and not getattr(source, "rows", 0):
             warnings.warn(
                 f"fit: the data ran out after {step} of {steps} steps; training stops here. A generator must give "
                 f"steps_per_epoch x epochs batches.",
@@ -494,34 +502,32 @@ class Trainer:
         logs = self._evaluate(source, steps, callbacks)
         return self._result(logs, return_dict)
 
-    def _evaluate(self, source, steps, callbacks):
-        goals, devices = self._goals(source.peek()), self._devices()
+    def _evaluate(self, source, steps, callbacks, key=None):
+        objectives, devices = self._objectives(source.peek()), self._devices()
         steps = _steps(source, steps, "steps")
-        pace = self._pace(source, goals, callbacks, "test", devices)
-        at = functools.partial(self._program, "test", goals, pace.capacity)
+        pace = self._pace(source, objectives, callbacks, "test", devices)
+        at = functools.partial(self._program, "test", objectives, pace.capacity, batching=pace.batching)
         program, run = at(devices)
-        metrics = self._empty_metrics(program, source, False)
+        metrics, logs = self._empty_metrics(program, source, False), None
+        draws = pace.batching.draws
+        if draws and key is None:
+            key = rng.next_key()
+
+        def dispatch(block, n, step, where):
+            nonlocal metrics, logs
+            params, state, metrics = where.hold((*self.gather(), metrics))
+            with self._eager():
+                take = run if where is devices else at(where, like=program)[1]
+                block = where.split(self._arrange(block, pace.pads))
+                metrics, state, logs = take(params, state, metrics, block, n, *((key, step) if draws else ()))
+            if self._is_stateful():
+                self.scatter(params, state)
+            return logs, next(iter(logs.values()))
+
+        self.stop_evaluating = False
         callbacks.on_test_begin()
-        reader, step, logs = source.reader(share=_share(devices)), 0, None
-        with contextlib.closing(reader):
-            while steps is None or step < steps:
-                wanted = pace.steps if steps is None else min(pace.steps, steps - step)
-                got = reader.read(wanted, pace.capacity, pace.pads)
-                if got is None:
-                    break
-                block, n = got
-                callbacks.on_test_batch_begin(step)
-                where = _fitting(devices, block, reader, pace.pads)
-                params, state, metrics = where.hold((*self.gather(), metrics))
-                with self._eager():
-                    take = run if where is devices else at(where, like=program)[1]
-                    metrics, state, logs = take(params, state, metrics, where.split(self._arrange(block, pace.pads)), n)
-                if self._is_stateful():
-                    self.scatter(params, state)
-                step += n
-                pace.dispatched(next(iter(logs.values())), n)
-                callbacks.on_test_batch_end(step - 1, logs)
-        source.end_epoch()
+        step = loop.run(self, "test", source, steps, pace, devices, callbacks, dispatch)
+        source.end_epoch(step)
         if logs is None:
             raise ValueError(f"{self.label}: evaluate got no batch: the data are empty or used up.")
         logs = _floats(logs)
@@ -554,34 +560,35 @@ class Trainer:
         devices = self._devices()
         watched = callbacks.has_batch_hooks("predict")
         capacity = 1 if watched else self._predict_steps(source)
-        callbacks.on_predict_begin()
-        _, run = self._program("predict", None, devices=devices)
-        params, state = devices.hold_here(self.gather())
-        reader, step = source.reader(share=sources.Share(devices.width)), 0
+        peeked = source.peek()
+        batching = self.batching("predict", self._input_tree(_like(peeked.x, source.batch_size)))
+        pace = Pace(0, capacity, batching)
         waiting, done = collections.deque(), []
-        with contextlib.closing(reader):
-            while total is None or step < total:
-                got = reader.read(capacity if total is None else min(capacity, total - step), capacity)
-                if got is None:
-                    break
-                block, n = got
-                callbacks.on_predict_batch_begin(step)
-                out, state = self._run_predict(run, params, state, block, n, devices)
-                waiting.append((out, block["rows"][:n]))
-                if len(waiting) > IN_FLIGHT:
-                    done.append(_fetch(devices, *waiting.popleft()))
-                step += n
-                logs = {"outputs": _fetch(devices, out, block["rows"][:n])} if watched else None
-                callbacks.on_predict_batch_end(step - 1, logs)
-        done += [_fetch(devices, *w) for w in waiting]
+        key = rng.next_key() if batching.draws else None
+        params, state = self.gather()
+
+        def dispatch(block, n, step, where):
+            nonlocal params, state
+            params, state = where.hold_here((params, state))
+            out, state = self._run_predict(params, state, block, n, where, batching, key, step)
+            rows = block["rows"][:n]
+            waiting.append((where, out, rows))
+            if len(waiting) > IN_FLIGHT:
+                done.append(_fetch(*waiting.popleft()))
+            return {"outputs": _fetch(where, out, rows)} if watched else None, jax.tree.leaves(out)[0]
+
+        self.stop_predicting = False
+        callbacks.on_predict_begin()
+        loop.run(self, "predict", source, total, pace, devices, callbacks, dispatch)
+        done += [_fetch(*w) for w in waiting]
         if self._is_stateful():
             self.scatter(params, state)
-        if source.batch_size == 1 and lone:
+        if source.batch_size == 1 and lone and pace.pads and key is None:
             self._keep_direct(source.columns.x, devices)
         callbacks.on_predict_end()
         if not done:
             raise ValueError(f"{self.label}: predict got no batch: the data are empty or used up.")
-        return jax.tree.map(lambda *parts: np.concatenate(parts), *done)
+        return _joined(self, done)
 
     def _predict_steps(self, source):
         """Returns how many batches one dispatch of predict takes: inputs and outputs of a block stay small."""
@@ -613,10 +620,16 @@ class Trainer:
             self.__dict__["_direct"] = Direct(self)  # nothing changes by it
         self._direct.keep(x[0], run)
 
-    def _run_predict(self, run, params, state, block, n, devices):
-        x, rows = devices.split((self._input_tree(block["x"]), block["rows"]))
+    def _run_predict(self, params, state, block, n, devices, batching, key=None, step=0):
+        """Returns (outputs [K, B, ...], new state) of the first `n` batches of a block, the first one number `step`."""
+        rows, noise = (block["rows"] if batching.fill is None else None), ()
+        if key is not None:
+            count, size = block["rows"].shape
+            noise = key, devices.split((step * size + np.arange(count * size, dtype=np.int32)).reshape(count, size))
+        x, rows = devices.split((self._input_tree(block["x"]), rows))
+        _, run = self._program("predict", None, devices=devices, batching=batching)
         with self._eager():
-            return run(params, state, x, rows, n)
+            return run(params, state, x, rows, n, *noise)
 
     # -------------------------------------------------------------------------------- single batches
 
@@ -625,8 +638,9 @@ class Trainer:
         self._require_compiled("train_on_batch")
         source = feed.single_batch(self, x, y, sample_weight, class_weight)
         self._ready(source, "train_on_batch")
-        goals, block, devices, pads = self._single(source)
-        program, run = self._program("train", goals, devices=devices)
+        objectives, block, devices, batching = self._single(source, "train")
+        pads = batching.fill is None
+        program, run = self._program("train", objectives, devices=devices, batching=batching)
         with self._settled(), self._eager():
             ts = devices.hold(self._train_state(program, self._empty_metrics(program, source, True)))
             ts, logs = run(ts, devices.split(self._arrange(block, pads)), 1)
@@ -638,11 +652,16 @@ class Trainer:
         self._require_compiled("test_on_batch")
         source = feed.single_batch(self, x, y, sample_weight, None)
         self._ready(source, "test_on_batch")
-        goals, block, devices, pads = self._single(source)
-        program, run = self._program("test", goals, devices=devices)
+        objectives, block, devices, batching = self._single(source, "test")
+        pads = batching.fill is None
+        x = jax.tree.map(lambda a: a[0], self._input_tree(block["x"]))
+        draws = self.batching("test", x).draws
+        program, run = self._program("test", objectives, devices=devices, batching=batching._replace(draws=draws))
         with self._eager():
             args = devices.hold((*self.gather(), self._empty_metrics(program, source, False)))
-            _, _, logs = run(*args, devices.split(self._arrange(block, pads)), 1)
+            _, _, logs = run(
+                *args, devices.split(self._arrange(block, pads)), 1, *((rng.next_key(), 0) if draws else ())
+            )
         return self._result(_floats(logs), return_dict)
 
     def predict_on_batch(self, x):
@@ -652,22 +671,29 @@ class Trainer:
         source = feed.single_batch(self, x, None, None, None, targets=False)
         self._ready(source, "predict_on_batch")
         devices = self._devices()
-        block, _ = source.reader(share=sources.Share(devices.width)).read(1, 1)
+        batching = self.batching("predict", self._input_tree(source.columns.x))
+        reader = source.reader(share=loop.share(devices, "predict"))
+        pads = batching.fill is None
+        block, _ = reader.read(1, 1, pads)
+        devices = loop.fitting(devices, block, reader, batching)
         params, state = devices.hold_here(self.gather())
-        _, run = self._program("predict", None, devices=devices)
-        out, state = self._run_predict(run, params, state, block, 1, devices)
+        key = rng.next_key() if batching.draws else None
+        out, state = self._run_predict(params, state, block, 1, devices, batching, key)
         if self._is_stateful():
             self.scatter(params, state)
-        self._keep_direct(source.columns.x, devices)
-        return jax.tree.map(np.array, _fetch(devices, out, block["rows"]))
+        if pads and key is None:
+            self._keep_direct(source.columns.x, devices)
+        return _joined(self, [jax.tree.map(np.array, _fetch(devices, out, block["rows"]))])
 
-    def _single(self, source):
-        """Returns (goals, block, devices, pads) for a source of one batch: filled up only where devices ask for it."""
-        goals, devices = self._goals(source.peek()), self._devices()
-        pads = devices.count > 1 and self._pace(source, goals, None, "train", devices).pads
-        reader = source.reader(share=_share(devices))
-        block, _ = reader.read(1, 1, pads)
-        return goals, block, _fitting(devices, block, reader, pads), pads
+    def _single(self, source, kind):
+        """Returns (objectives, block, devices, batching) of one batch, which only devices may have filled up."""
+        objectives, devices = self._objectives(source.peek()), self._devices()
+        batching = AS_IT_IS
+        if devices.width > 1:
+            batching = self._pace(source, objectives, None, kind, devices).batching
+        reader = source.reader(share=loop.share(devices))
+        block, _ = reader.read(1, 1, batching.fill is None)
+        return objectives, block, loop.fitting(devices, block, reader, batching), batching
 
     def _result(self, logs, return_dict):
         """The forms evaluate and the single-batch methods return: a dict, or the loss, or [loss, metric, ...]."""
@@ -688,7 +714,7 @@ class Trainer:
         columns = source.peek()
         if not self.built:
             self.build(self._input_tree([(None, *a.shape[1:]) for a in columns.x]))
-        feed.check(self, source, columns, what, self._goals(columns) if what not in _PREDICTS else None)
+        feed.check(self, source, columns, what, self._objectives(columns) if what not in _PREDICTS else None)
 
     def _arrange(self, block, pads=True):
         """Gives a block of columns the form that the step expects: weights of one where none were given."""
@@ -697,41 +723,95 @@ class Trainer:
         y = block["y"] or [None] * outputs
         return {"x": self._input_tree(block["x"]), "y": y, "w": w, "rows": rows if pads else None}
 
-    def _pace(self, source, goals, callbacks, kind, devices):
+    def _pace(self, source, objectives, callbacks, kind, devices):
         """Returns the `Pace` for an epoch: one step per dispatch where somebody looks at each, else several."""
         each = callbacks is None or callbacks.has_batch_hooks(kind)
         seconds = FOLLOWED_SECONDS if each or callbacks.follows_batches(kind) else DISPATCH_SECONDS
         columns = source.peek()
         row = sum(a[:1].nbytes for a in [*columns.x, *(columns.y or [])])  # not weights: they come and go
-        about = id(goals), row * source.batch_size, each, seconds, devices.key
+        size = row * source.batch_size
+        about = kind, id(objectives), size, each, seconds, devices.key, self._flags()
         if about not in self._paces:
-            pads = self._may_pad(goals, columns)
-            if pads:
+            batching = self._batching_of(kind, objectives, columns, source.batch_size)
+            if batching.fill is None:
                 devices.notice(source.batch_size)
-            single = each or not pads or self._compiled["run_eagerly"]
-            fixed = 1 if single else self._compiled["steps_per_execution"]
-            self._paces[about] = Pace(about[1], fixed, pads, devices.parts, seconds)
+            own = self.train_step is not None or self.test_step is not None
+            fixed = 1 if each or own or self._compiled["run_eagerly"] else self._compiled["steps_per_execution"]
+            self._paces[about] = Pace(size, fixed, batching, devices.parts, seconds)
         return self._paces[about].begin()
 
-    def _may_pad(self, goals, columns):
-        """True if a ragged batch may be filled up with rows that a mask leaves out."""
-        if self.train_step is not None or self.test_step is not None or self.sees_batches():
-            return False
-        specs = jax.tree.leaves(self.output_specs())
-        return all(_keeps_rows(g, y, s) for g, y, s in zip(goals, columns.y or [None] * len(goals), specs, strict=True))
+    def batching(self, kind, x):
+        """Returns what may be done to batches like `x` in a program of `kind`: a `Batching`, asked once.
+
+        Args:
+            kind: "train", "test" or "predict".
+            x: Tree of the inputs' arrays or shapes, batch axis first.
+        """
+        if self._programs is None:
+            self._programs = Programs()
+        about = kind, self._flags(), str(jax.tree.map(lambda a: (a.shape, str(a.dtype)), x))
+        known = self._programs.batching
+        if about not in known:
+            batch = jax.tree.leaves(x)[0].shape[0]
+            known[about] = of_model(self, kind == "train", x, batch, "cut" if kind == "predict" else "fill")
+        return known[about]
+
+    def _batching_of(self, kind, objectives, columns, batch):
+        """Returns the `Batching` of the model with its losses and metrics."""
+        if self.train_step is not None or self.test_step is not None:
+            return Batching(f"{self.label} has a train_step or test_step of its own")
+        found = self.batching(kind, self._input_tree(_like(columns.x, batch)))
+        if found.fill is None:
+            specs = found.outputs or jax.tree.leaves(self.output_specs())
+            shown = zip(objectives, columns.y or [None] * len(objectives), specs, strict=True)
+            why = next(
+                (why for objective, y, spec in shown if (why := _why_whole(objective, y, spec)) is not None), None
+            )
+            found = found._replace(fill=why)
+        return found
+
+    def _flags(self):
+        return tuple(layer.flags for layer in self.own_and_inner())
 
 
 _PREDICTS = ("predict", "predict_on_batch")
 
 
-def _keeps_rows(goal, y, spec):
-    """True if loss and metrics of an output give values per row, so that padded rows can be left out."""
+def _why_whole(objective, y, spec):
+    """Returns why loss or metrics of an output need their batches as they are, so that none may be filled up."""
     if y is None:
-        return True
+        return None
     y = jax.ShapeDtypeStruct(y.shape, y.dtype)
     pred = jax.ShapeDtypeStruct((y.shape[0], *spec.shape[1:]), spec.dtype)
-    parts = [goal.loss] * (goal.loss is not None) + [m for _, m, _ in goal.metrics]
-    return all(p.per_row(y, pred) for p in parts)
+    parts = [("loss", objective.loss)] * (objective.loss is not None) + [("metric", m) for _, m, _ in objective.metrics]
+    reasons = ((what, part.name, part.rows_meet(y, pred)) for what, part in parts)
+    return next((f"{what} {name!r} {why}" for what, name, why in reasons if why is not None), None)
+
+
+def _like(arrays, rows):
+    """Returns the shapes of arrays [B, ...] with so many rows."""
+    return [jax.ShapeDtypeStruct((rows, *a.shape[1:]), a.dtype) for a in arrays]
+
+
+def _joined(model, outputs):
+    """Returns the outputs of all batches as one tree of arrays."""
+    leaves = jax.tree.leaves(outputs[0], is_leaf=lambda a: a is None)
+    for name, first in zip(model.output_names or [""], leaves, strict=False):
+        if first is None:
+            raise ValueError(
+                f"predict: output {name!r} of {model.label} is a single number for a batch, without a batch axis. Give "
+                f"it one, or call the model on the array itself: model(x)."
+            )
+    if len(outputs) == 1:
+        return outputs[0]
+    try:
+        return jax.tree.map(lambda *parts: np.concatenate(parts), *outputs)
+    except ValueError:
+        shapes = sorted({str(tuple(a.shape[1:])) for one in outputs for a in jax.tree.leaves(one)})
+        raise ValueError(
+            f"predict: the outputs of the batches have different sizes ({', '.join(shapes[:3])}) and cannot be joined. "
+            f"Give inputs of one length, or predict batch by batch with predict_on_batch."
+        ) from None
 
 
 def _verbosity(verbose):
@@ -740,34 +820,14 @@ def _verbosity(verbose):
     return (usual if verbose == "auto" else int(verbose)) if processes.is_main() else 0
 
 
-def _share(devices):
-    """Returns the part of each batch that this process reads."""
-    return sources.Share(devices.width * devices.parts, devices.parts, devices.part)
-
-
-def _fitting(devices, block, reader, pads):
-    """Returns `devices`, or one of them for a batch that may not be filled up and does not split evenly."""
-    rows = block["rows"]
-    even = pads or rows.shape[1] % devices.width == 0
-    if reader.whole or (devices.parts == 1 and not even):
-        return parallel.ALONE
-    if not even or (not pads and not rows[0].all()):
-        raise ValueError(
-            f"This process's {int(rows[0].sum())} rows of a batch cannot be split over its {devices.width} devices: a "
-            f"loss, metric or step that needs whole batches leaves no way to fill them up. Give batches that split "
-            f"evenly, all of one size."
-        )
-    return devices
-
-
 def _fetch(devices, out, rows):
     """Returns the outputs [rows, ...] on the host for outputs [K, B, ...], of which `rows` [n, B] are real.
 
-    They may lie in XLA's own memory: a copy is the caller's to make.
+    They may lie in XLA's own memory: a copy is the caller's to make. None stands for one number per batch.
     """
     out = jax.tree.map(lambda a: np.asarray(a)[: len(rows)], devices.join(out))
     if rows.all():
-        return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), out)
+        return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]) if a.ndim > 1 else None, out)
     return jax.tree.map(lambda a: a[rows], out)
 
 

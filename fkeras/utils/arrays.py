@@ -1,6 +1,9 @@
-"""NumPy helpers that prepare data: one-hot labels, unit vectors, padded sequences, splits."""
+"""NumPy helpers that prepare data: one-hot labels, unit vectors, padded sequences, splits, (x, y, sample_weight)."""
 
 import numpy as np
+
+from fkeras.core import rng
+from fkeras.data import Dataset
 
 
 def to_categorical(x, num_classes=None):
@@ -81,18 +84,63 @@ def pad_sequences(sequences, maxlen=None, dtype="int32", padding="pre", truncati
     return out
 
 
+def pack_x_y_sample_weight(x, y=None, sample_weight=None):
+    """Returns what was given as a batch is: x, (x, y) or (x, y, sample_weight); a list or tuple alone as (x,).
+
+    Example:
+        >>> pack_x_y_sample_weight([1], [2])
+        ([1], [2])
+    """
+    if y is None:
+        return (x,) if isinstance(x, (tuple, list)) else x
+    return (x, y) if sample_weight is None else (x, y, sample_weight)
+
+
+def unpack_x_y_sample_weight(data):
+    """Returns (x, y, sample_weight) of a batch, None for what it does not have.
+
+    Raises:
+        ValueError: A tuple of more than three parts.
+
+    Example:
+        >>> unpack_x_y_sample_weight(([1], [2]))
+        ([1], [2], None)
+    """
+    data = tuple(data) if isinstance(data, list) else data
+    if not isinstance(data, tuple):
+        return data, None, None
+    if not 1 <= len(data) <= 3:
+        raise ValueError(
+            f"unpack_x_y_sample_weight: expected x, (x,), (x, y) or (x, y, sample_weight), got a tuple of {len(data)}."
+        )
+    return (*data, None, None)[:3]
+
+
 def split_dataset(dataset, left_size=None, right_size=None, shuffle=False, seed=None, stratify_by_class=None):
-    """Splits arrays in two by rows.
+    """Splits data in two by rows.
 
     Args:
-        dataset: An array, or a tuple, list or dict of arrays with equally many rows.
+        dataset: An array, or a tuple, list or dict of arrays with equally many rows; or a `Dataset`, or rows by number
+            (such as a torch data set), both of which are split by elements.
         left_size, right_size: Rows (int) or fraction (float) of each part; one may be left out.
         shuffle: Whether to shuffle the rows first, by `seed`.
         stratify_by_class: Labels [N], or True for the last array: both parts get each class in equal shares.
 
     Returns:
-        (left, right), each in the form of `dataset`.
+        (left, right), each in the form of `dataset`; of rows by number two `Dataset`s.
+
+    Example:
+        >>> left, right = split_dataset((np.arange(10), np.arange(10)), left_size=0.8)
+        >>> right[0].tolist()
+        [8, 9]
     """
+    by_number = all(hasattr(dataset, name) for name in ("__len__", "__getitem__"))
+    if by_number and not isinstance(dataset, (list, tuple, dict, Dataset)) and not hasattr(dataset, "shape"):
+        dataset = Dataset.of_rows(len(dataset), dataset.__getitem__)
+    if isinstance(dataset, Dataset):
+        if stratify_by_class is not None:
+            raise ValueError("split_dataset: stratify_by_class needs arrays; a Dataset is split by elements.")
+        return _split_elements(dataset, left_size, right_size, shuffle, seed)
     parts = list(dataset.values()) if isinstance(dataset, dict) else dataset
     single = not isinstance(parts, (list, tuple))
     arrays = [np.asarray(a) for a in ([parts] if single else parts)]
@@ -120,6 +168,16 @@ def split_dataset(dataset, left_size=None, right_size=None, shuffle=False, seed=
         return taken[0] if single else type(dataset)(taken)
 
     return form(chosen[0]), form(chosen[1])
+
+
+def _split_elements(dataset, left_size, right_size, shuffle, seed):
+    if not hasattr(dataset, "__len__"):
+        raise ValueError("split_dataset: the Dataset does not know its length; use take(n) and skip(n).")
+    n = len(dataset)
+    left, right = _sizes(left_size, right_size, n)
+    if shuffle:
+        dataset = dataset.shuffle(n, rng.next_seed() if seed is None else seed, reshuffle_each_iteration=False)
+    return dataset.take(left), dataset.skip(left).take(right)
 
 
 def _sizes(left, right, n):

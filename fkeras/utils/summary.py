@@ -70,7 +70,7 @@ def _branches(model):
 
 
 def _rows(model, branching, expand, show_trainable, layer_range, indent=""):
-    layers = list(model.layers)
+    layers = list(model.operations)
     if layer_range:
         names = [layer.name for layer in layers]
         first, last = (next((i for i, n in enumerate(names) if n == wanted), None) for wanted in layer_range)

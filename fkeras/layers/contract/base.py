@@ -17,10 +17,11 @@ building at first call, `weights`, `get_weights`, `count_params`. The arrays of 
 models gather the cells into trees before a step and scatter them after it.
 """
 
+import contextlib
 import copy
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -28,10 +29,12 @@ import numpy as np
 
 from fkeras import constraints, initializers, regularizers
 from fkeras.core import dtypes, rng, tree
-from fkeras.core.settings import Configured, Registry, optional, setting, snake_case
+from fkeras.core.settings import Configured, Registry, is_foreign, optional, setting, snake_case
 from fkeras.core.symbol import Node, is_symbolic
+from fkeras.core.tracing import untraceable
 from fkeras.layers.contract import arguments, custom, input_spec
 from fkeras.layers.contract.arguments import NOTHING
+from fkeras.layers.contract.context import Context, Probed
 from fkeras.layers.contract.masks import drawn, mask_of, remember_mask
 from fkeras.layers.contract.portable import portable
 from fkeras.layers.contract.shapes import (
@@ -74,74 +77,7 @@ class Weight:
     dtype: Any = None
 
 
-@dataclasses.dataclass(frozen=True)
-class Context:
-    """What surrounds one call of a layer, beside its parameters, state and input.
-
-    Args:
-        training: Training or inference (static).
-        key: JAX key of this step, or None where nothing random may happen.
-        mask: Bool array [B, T] of the input's real time steps, or None; a tree like the input's for several inputs.
-        rows: Bool array [B], which rows are real and not padding, or None for all.
-        row_ids: int32 [B], each row's place in the global batch, or None for 0..B-1.
-        axis: Name of the device axis under pmap, or None.
-        path: Places of the layers around this call; random keys are folded by it.
-        losses: List that inner losses are added to as (sum, count), and `custom.Log`s, or None to drop them.
-        cells: How many cells of each axis of space anything reads of the output, from the start, or None for all. A
-            layer that is `local` may make those only.
-    """
-
-    training: bool = False
-    key: Any = None
-    mask: Any = None
-    rows: Any = None
-    row_ids: Any = None
-    axis: str | None = None
-    path: tuple = ()
-    losses: list | None = None
-    cells: tuple | None = None
-
-    def at(self, *path, **changes):
-        """Returns the context of a call further inside."""
-        return dataclasses.replace(self, path=(*self.path, *path), **changes)
-
-    def layer_key(self, seed=None):
-        """Returns the key of this place: folded by path, and by the layer's own `seed` setting.
-
-        Raises:
-            ValueError: The call was given no key.
-        """
-        if self.key is None:
-            raise ValueError(
-                "This layer draws random numbers while training: pass `key=jax.random.key(...)` to `apply`."
-            )
-        place = "/".join(map(str, self.path))
-        return rng.fold(self.key, place) if seed is None else rng.fold(self.key, place, seed)
-
-    def draw(self, sample, shape, seed=None):
-        """Draws `sample(key, shape)` row by row, so that devices and padding do not change the numbers."""
-        rows = jnp.arange(shape[0]) if self.row_ids is None else self.row_ids
-        return rng.rows_draw(sample, self.layer_key(seed), rows, shape)
-
-    def add_loss(self, total, count=None):
-        """Adds total / count (None: 1) to the loss of the step; under pmap both are summed over devices first."""
-        if self.losses is not None:
-            self.losses.append((total, count))
-
-    def row_mask(self, ndim):
-        """Returns `rows` as a bool array [B, 1, ...] of rank `ndim`, or None."""
-        return None if self.rows is None else self.rows.reshape((-1,) + (1,) * (ndim - 1))
-
-    def count_rows(self, batch):
-        """Returns the number of real rows on this device, as float32."""
-        return jnp.float32(batch) if self.rows is None else jnp.sum(self.rows, dtype=jnp.float32)
-
-    def sum_devices(self, value):
-        """Sums `value` over the device axis, if there is one."""
-        return value if self.axis is None else jax.lax.psum(value, self.axis)
-
-
-class Layer(Configured):
+class Layer(Configured, kw_only=True):
     """Base of all layers; see the module's docstring for the two methods a layer writes.
 
     Args:
@@ -155,16 +91,18 @@ class Layer(Configured):
     trainable: bool = setting(bool, True, keyword=True)
     dtype: Any = setting(dtypes.policy, None, keyword=True, saved=False)
     activity_regularizer: Any = setting(optional(regularizers), None, keyword=True)
-    batch_shape: Any = setting(default=None, keyword=True, saved=False)
+    batch_shape: Any = setting(optional(as_shape), None, keyword=True, saved=False)
 
     rank = None  # of the input, where a layer takes only one: (rank, "[B, H, W, C]")
     takes_ints = False  # integer inputs reach `forward` as they are instead of in the compute dtype
     casts = True  # False for containers, whose inner layers each follow their own policy
     supports_masking = False  # an input's mask is the output's too
-    local = False  # each cell of [B, *space, C] is made of cells near it, which `cells_read` tells
+    rows_meet = None  # None: `forward` is traced to find out. True: they do, but for those `ctx.rows` leaves out
+    is_operation = False  # an operator between layers: `model.layers` leaves it out
+    named_after = None  # the name of Keras's class, where that is another
     _cell = None
     _nodes = ()
-    _counts: dict[str, int] = {}
+    _counts: ClassVar[dict[str, int]] = {}
 
     # ------------------------------------------------------------------------------ what a layer writes
 
@@ -178,12 +116,13 @@ class Layer(Configured):
             return custom.forward(self, params, state, x, ctx)
         raise TypeError(f"{type(self).__name__} has neither `forward(params, state, x, ctx)` nor `call(x)`.")
 
-    def cells_read(self, shape, cells):
-        """Returns how many cells of each axis of space, from the start, are read of an input of `shape`.
+    def windows(self, rank):
+        """Returns which `Window` of an input of `rank` each output reads, one for each axis after the batch.
 
-        For a `local` layer. cells: How many cells it makes, or None for all. Returns None if it reads all.
+        None in place of a window stands for the whole axis. None at all: the layer does not compute by windows, or
+        its output depends on where the input ends.
         """
-        return cells
+        return None
 
     def compute_mask(self, x, mask):
         """Returns the mask of the output: that of the input, if the layer supports masking."""
@@ -274,13 +213,20 @@ class Layer(Configured):
                 x = jax.tree.map(lambda a: self._cast_input(a, compute), x)
                 if self.casts and self.dtype.variable_dtype != compute:
                     params = dtypes.cast_floats(params, compute)
-                y, state, mask = self.forward_masked(params, state, x, ctx)
+                if ctx.probe and (self.rows_meet is False or (self.rows_meet and ctx.probe == "fill")):
+                    return self._each_row(params, state, x, ctx)
+                with rng.drawing(ctx.place(x)) if self.runs_user_code else contextlib.nullcontext():
+                    y, state, mask = self.forward_masked(params, state, x, ctx)
+                if y is None:
+                    raise TypeError(f"{self.label}: it computed None; expected arrays. Does its `call` return?")
                 if self.activity_regularizer is not None:
                     self._penalize(y, ctx)
         except Exception as err:
             shapes = ", ".join(f"{getattr(a, 'dtype', '?')}{list(jnp.shape(a))}" for a in jax.tree.leaves(x))
+            if said := untraceable(err):
+                err = TypeError(f"{self.label}: {said}").with_traceback(err.__traceback__)
             err.add_note(f"in layer {self.name!r} ({type(self).__name__}), called on {shapes}")
-            raise
+            raise err
         return y, state, mask
 
     def forward_masked(self, params, state, x, ctx):
@@ -290,6 +236,25 @@ class Layer(Configured):
         y, state = self.forward(params, state, x, ctx)
         return y, state, self.compute_mask(x, ctx.mask)
 
+    def _each_row(self, params, state, x, ctx):
+        """Stands for a call whose rows are not followed: each row of (y, mask) is made of that row of `x` alone."""
+
+        def call(params, state, x):
+            return self.forward_masked(params, state, x, dataclasses.replace(ctx, probe=None, losses=None))
+
+        row = sum(jnp.sum(a.astype("float32"), tuple(range(1, a.ndim))) for a in jax.tree.leaves(x))  # [B]
+        y, _, mask = jax.eval_shape(call, params, state, x)
+        y, mask = jax.tree.map(
+            lambda s: jnp.broadcast_to(row.reshape(-1, *[1] * (len(s.shape) - 1)), s.shape).astype(s.dtype), (y, mask)
+        )
+        return y, state, mask
+
+    @property
+    def runs_user_code(self):
+        """Whether this layer's class, or a function among its settings, is not of this package (or JAX's)."""
+        values = (self.__dict__.get(name) for name in type(self)._fields)
+        return is_foreign(type(self), *(value for value in values if not isinstance(value, Layer)))
+
     def _cast_input(self, a, compute):
         a = jnp.asarray(a)
         if not self.casts:
@@ -298,6 +263,10 @@ class Layer(Configured):
         return a.astype(compute) if is_float or not (self.takes_ints or a.dtype == jnp.complex64) else a
 
     def _penalize(self, y, ctx):
+        if ctx.probe and ctx.losses is not None:
+            if is_foreign(self.activity_regularizer):
+                ctx.losses.extend(Probed("penalty", self.activity_regularizer(out)) for out in jax.tree.leaves(y))
+            return
         for out in jax.tree.leaves(y):
             real = ctx.row_mask(out.ndim)
             out = out.astype(jnp.float32) if real is None else jnp.where(real, out.astype(jnp.float32), 0.0)
@@ -349,7 +318,9 @@ class Layer(Configured):
             (params if w.trainable else state)[path] = leaf
 
         def run(params, state, x, mask):
-            y, _, mask = self.apply_masked(params, state, x, Context(path=(self.name,), mask=mask))
+            y, _, mask = self.apply_masked(
+                params, state, x, Context(key=jax.random.key(0), mask=mask, path=(self.name,))
+            )
             return y, mask
 
         return jax.eval_shape(run, tree.unflatten(params), tree.unflatten(state), inputs, masks)
@@ -364,7 +335,7 @@ class Layer(Configured):
 
     @classmethod
     def default_name(cls, kind=None):
-        base = snake_case(kind or cls.__name__)
+        base = snake_case(kind or cls.__dict__.get("named_after") or cls.__name__)
         n = Layer._counts.get(base, 0)
         Layer._counts[base] = n + 1
         return f"{base}_{n}" if n else base
@@ -415,10 +386,11 @@ class Layer(Configured):
         shapes = shapes_of(x)
         with custom.expecting(self, shapes, mask):
             self._ensure(shapes)
-        ctx = Context(bool(training), rng.next_key() if training else None, mask, losses=[])
+        ctx = Context(bool(training), rng.next_key() if training else None, mask, losses=[], eager=True)
         params, state = self.gather()
         y, state, mask = self.apply_masked(params, state, x, ctx)
-        self.scatter(params, state)  # running values, in inference those of stateful layers
+        if not any(isinstance(a, jax.core.Tracer) for a in jax.tree.leaves(state)):  # else traced by a user's jit
+            self.scatter(params, state)  # running values, in inference those of stateful layers
         custom.keep_losses(self, ctx.losses)
         return remember_mask(y, mask) if mask is not None else y
 
@@ -539,8 +511,26 @@ class Layer(Configured):
         own = {k: v for k, v in declared.items() if k not in inner}
         object.__setattr__(self, "_cell", Cell(self, own, [] if shape is None else [shape], inner))
         for key, child in inner.items():
+            if getattr(self, "graph", None) is None:  # a graph's layers were built before it
+                child._enter(self.path)
             if child._cell is None and key in declared:
                 child._adopt(declared[key])
+
+    @property
+    def path(self):
+        """The names of the layers that built this one, and its own: "bidirectional/forward_lstm/lstm_cell"."""
+        scope = self.__dict__.get("_scope")
+        return f"{scope}/{self.name}" if scope else self.name
+
+    def _enter(self, scope):
+        """Puts `scope` before the layer's path and those of the layers inside; the first layer around counts."""
+        before = self.path
+        if "_scope" not in self.__dict__:
+            object.__setattr__(self, "_scope", scope)
+            for child in self.children().values():
+                if child.__dict__.get("_scope") == before:
+                    del child.__dict__["_scope"]
+                    child._enter(self.path)
 
     def _forget(self):
         """Undoes `_adopt`, for a layer that only lent its cells to a pure call."""
@@ -623,6 +613,14 @@ class Layer(Configured):
         return list(dict.fromkeys([*(Variable(self, n) for n in names), *inner]))  # those of a shared layer once
 
     variables = weights
+
+    def variables_by_path(self):
+        """Returns {path in the trees of `gather`: `Variable`} of all arrays of this layer and those inside."""
+        found = {(name,): Variable(self, name) for name in self._cell.declared}
+        for key, child in self._cell.inner.items():
+            if child._cell is not None:
+                found |= {(key, *path): v for path, v in child.variables_by_path().items()}
+        return found
 
     @property
     def trainable_weights(self):

@@ -15,9 +15,12 @@ import jax
 import jax.numpy as jnp
 
 from fkeras.core.symbol import Static, is_symbolic
+from fkeras.core.tree import unflatten
 from fkeras.layers.contract import masks
+from fkeras.layers.contract.context import Context, Probed
 from fkeras.layers.contract.masks import carrying, mask_of, remember_mask
 from fkeras.layers.contract.shapes import PROBES, Spec, is_shape, is_spec
+from fkeras.layers.contract.variables import Variable
 
 _local = threading.local()
 
@@ -68,7 +71,7 @@ def _declare_inner(layer, shape, recorder):
     for key, child in inner.items():
         if child.built:
             child._require_built("declare its weights")
-            recorder[key] = _as_tree(child.declarations())
+            recorder[key] = unflatten(child.declarations())
     waiting = {id(c): k for k, c in inner.items() if k not in recorder}
     if not waiting:
         return
@@ -78,16 +81,13 @@ def _declare_inner(layer, shape, recorder):
 
     specs = jax.tree.map(lambda s: concrete(s, layer.dtype.compute_dtype), shape, is_leaf=is_shape)
     mask = jax.tree.map(lambda m: concrete(m.shape, m.dtype), expected_mask(layer, shape), is_leaf=is_spec)
-    from fkeras.layers.contract.base import Context
-
     family = [(one, c := one._cell, c and (c._params, c._state)) for one in layer.own_and_inner()]
     lent = [_lend(layer, {k: w for k, w in recorder.items() if k not in inner})]
 
     def trace(x, mask, training):
-        key = jax.random.key(0) if training else None
-        ctx = Context(training, key, mask, path=(layer.name,))
+        ctx = Context(training, jax.random.key(0), mask, path=(layer.name,))
         first = carrying(unpack(x)[0][0], _first_mask(x, mask))
-        with _calling(layer, ctx, (recorder, lent)), _trained_as_arrays(layer), first:
+        with _calling(layer, x, ctx, (recorder, lent)), _trained_as_arrays(layer), first:
             return _call(layer, x, ctx)
 
     try:
@@ -138,28 +138,23 @@ def _lend(layer, declared):
     return layer
 
 
-def _as_tree(declared):
-    from fkeras.core.tree import unflatten
-
-    return unflatten(declared)
-
-
 # ---------------------------------------------------------------------------------------- computation
 
 
 class _Frame:
     """One running `call`: its layer, its context, and where declarations are recorded if they are."""
 
-    def __init__(self, layer, ctx, recorder):
+    def __init__(self, layer, x, ctx, recorder):
         self.ctx, self.recorder = ctx, recorder
+        self.batch = next((a.shape[0] for a in jax.tree.leaves(x) if jnp.ndim(a)), None)
         self.keys = {id(child): key for key, child in layer.children().items()}
         self.calls = {}
 
 
 @contextlib.contextmanager
-def _calling(layer, ctx, recorder=None):
+def _calling(layer, x, ctx, recorder=None):
     stack = _local.__dict__.setdefault("stack", [])
-    stack.append(_Frame(layer, ctx, recorder))
+    stack.append(_Frame(layer, x, ctx, recorder))
     try:
         with masks.table():
             yield
@@ -178,7 +173,7 @@ def forward(layer, params, state, x, ctx):
     try:
         layer.scatter(params, state)
         first = carrying(unpack(x)[0][0], _first_mask(x, ctx.mask))
-        with _calling(layer, ctx), _trained_as_arrays(layer), _metrics_recorded(layer, ctx), first:
+        with _calling(layer, x, ctx), _trained_as_arrays(layer), _metrics_recorded(layer, ctx), first:
             y = _call(layer, x, ctx)
         return y, layer.gather()[1]
     finally:
@@ -206,7 +201,6 @@ def _trained_as_arrays(layer):
 
     Running values stay handles, because `call` assigns to them.
     """
-    from fkeras.layers.contract.base import Variable
 
     def swap(value):
         if isinstance(value, Variable) and value.declared.trainable and value.layer._cell is not None:
@@ -346,24 +340,40 @@ class LogMean:
 def add_loss(loss):
     """Adds to the loss of the step, from inside a running `call`."""
     frame = running()
-    if frame is not None:
+    if frame is not None and frame.ctx.losses is not None:
         for one in jax.tree.leaves(loss):
-            total, _ = _sum_of_real(one, frame.ctx)
-            frame.ctx.add_loss(total, jnp.float32(1))
+            if frame.ctx.probe:
+                frame.ctx.losses.append(_probed("value", one))
+                continue
+            total, _ = _sum_of_real(one, frame)
+            # Of one value per row the sum counts; one number is the same on all devices, or the mean over equal parts.
+            frame.ctx.add_loss(total, None if _has_rows(one, frame) else jnp.float32(1))
 
 
 def add_metric(value, name):
     """Adds a value to the logs of the step, from inside a running `call`."""
     frame = running()
     if frame is not None and frame.ctx.losses is not None:
-        total, count = _sum_of_real(value, frame.ctx)
+        if frame.ctx.probe:
+            frame.ctx.losses.append(_probed("value", value))
+            return
+        total, count = _sum_of_real(value, frame)
         frame.ctx.losses.append(Log({"total": total, "count": count}, LogMean(), name, LogMean().init))
 
 
-def _sum_of_real(value, ctx):
+def _probed(kind, value):
+    return Probed(kind, jax.tree.map(jnp.asarray, value))
+
+
+def _has_rows(value, frame):
+    """True for an array with an entry per row of the batch."""
+    return jnp.ndim(value) > 0 and jnp.shape(value)[0] == frame.batch
+
+
+def _sum_of_real(value, frame):
     """Returns (sum, count) of an array; of one with an entry per row those of the real rows."""
-    value = jnp.asarray(value, jnp.float32)
-    if ctx.rows is not None and value.ndim and value.shape[0] == ctx.rows.shape[0]:
+    value, ctx = jnp.asarray(value, jnp.float32), frame.ctx
+    if ctx.rows is not None and _has_rows(value, frame):
         real = jnp.broadcast_to(ctx.row_mask(value.ndim), value.shape)
         return jnp.sum(jnp.where(real, value, 0.0)), jnp.sum(real, dtype=jnp.float32)
     return jnp.sum(value), jnp.float32(value.size)
@@ -400,7 +410,8 @@ def _metrics_recorded(layer, ctx):
                 if ctx.losses is not None:
                     shapes = [jnp.shape(a) for a in args[:2]]
                     empty = functools.partial(metric.init, *shapes)
-                    ctx.losses.append(Log(metric.update(empty(), *args, **kwargs), metric, metric.name, empty))
+                    state = metric.update(empty(), *args, **kwargs)
+                    ctx.losses.append(_probed("log", state) if ctx.probe else Log(state, metric, metric.name, empty))
             else:
                 plain(*args, **kwargs)
 
@@ -413,32 +424,3 @@ def _metrics_recorded(layer, ctx):
     finally:
         for metric in found:
             metric.__dict__.pop("update_state", None)
-
-
-@functools.cache
-def _code_names(cls):
-    """Returns all names that the methods of a class mention."""
-    found = set()
-    for base in cls.__mro__:
-        if base.__module__.startswith("fkeras."):
-            continue
-        for value in vars(base).values():
-            code = getattr(inspect.unwrap(value) if callable(value) else value, "__code__", None)
-            found |= set(code.co_names if code else ())
-    return frozenset(found)
-
-
-def adds_logs(layer):
-    """Whether a layer may add to the logs in `call`."""
-    return is_keras_style(layer) and bool({"add_metric", "update_state"} & _code_names(type(layer)))
-
-
-def sees_batches(layer):
-    """Whether `call` may compute something of all rows together: an inner loss, a log, a running value.
-
-    Such a layer knows nothing of rows that only fill a batch up; it has to be given the real ones alone.
-    """
-    if not is_keras_style(layer):
-        return False
-    declared = layer._cell.declared if layer._cell is not None else {}
-    return adds_logs(layer) or "add_loss" in _code_names(type(layer)) or any(not w.trainable for w in declared.values())

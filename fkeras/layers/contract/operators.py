@@ -224,6 +224,7 @@ class Operator(Operation):
     operator: str = setting(choice(*_METHODS))
     constant: object = None
     swapped: bool = False
+    is_operation = True
 
     @property
     def op(self):
@@ -257,6 +258,7 @@ class GetItem(Operation):
     """
 
     index: list
+    is_operation = True
 
     @property
     def op(self):

@@ -42,7 +42,13 @@ def as_shape(shape):
         return [None if s is None else as_shape(s) for s in shape]  # None: a mask that is not given
     if isinstance(shape, Static):
         return shape
-    return tuple(None if d is None else int(d) for d in shape)
+    return tuple(_size(d, shape) for d in shape)
+
+
+def _size(d, shape):
+    if d is not None and (isinstance(d, str) or int(d) != d or d < 0):
+        raise ValueError(f"expected a shape of sizes >= 0, or None where one is not known, got {tuple(shape)}.")
+    return None if d is None else int(d)
 
 
 def shapes_of(x):

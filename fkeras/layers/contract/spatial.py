@@ -52,12 +52,9 @@ class Spatial(Layer):
                 except ValueError as err:
                     raise ValueError(f"{self.label}: {err} Input shape: {shape}.".replace("axis 1", _axis(i))) from None
 
-    def windows_read(self, shape, window, strides, dilation, padding, cells):
-        """Returns how many cells the first `cells` (None: all) windows of each axis read, or None if all."""
-        sizes = self.channels_last(shape)[1:-1]
-        pads, counts = kernels.window_pads(sizes, window, strides, dilation, padding)
-        reads, _ = kernels.first_windows(sizes, window, strides, dilation, pads, cells or counts)
-        return None if reads == sizes else reads
+    def windows_of(self, space, channels):
+        """Returns windows, one for each axis of space, and one of the channels, in the order of the axes."""
+        return (channels, *space) if self.channels_first else (*space, channels)
 
     def known_channels(self, shape):
         """Returns the number of channels in an input shape. Raises ValueError, naming the layer, if it is unknown."""

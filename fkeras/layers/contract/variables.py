@@ -5,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fkeras import initializers
-from fkeras.core import host_random as draws
-from fkeras.core import rng
+from fkeras.core import host_random, rng, variable
 
 
 class Revision:
@@ -41,7 +40,7 @@ class Cell:
         if self._params is None:
             self._params, self._state = {}, {}
             with jax.ensure_compile_time_eval():  # arrays, also when the first to ask is a trace
-                key = draws.make_key(self.seed) if self.declared else None
+                key = host_random.make_key(self.seed) if self.declared else None
                 for name, w in self.declared.items():
                     dtype = w.dtype or self.layer.dtype.variable_dtype
                     place = self._params if w.trainable else self._state
@@ -64,7 +63,7 @@ class Cell:
 
 
 def draw_once(initializer, key, name, shape, dtype):
-    """Draws one array. Constants of zero and one, and what `draws` computes on the host, compile nothing."""
+    """Draws one array. Constants of zero and one, and what `host_random` computes, compile nothing."""
     initializer = initializers.get(initializer)
     for constant, fill in ((initializers.Zeros, np.zeros), (initializers.Ones, np.ones)):
         if type(initializer) is constant:
@@ -72,7 +71,7 @@ def draw_once(initializer, key, name, shape, dtype):
     return initializers.draw(initializer, rng.fold(key, name), shape, dtype)
 
 
-class Variable:
+class Variable(variable.Variable):
     """A handle on one array of a layer, as Keras's variables: always the current value, never a stale one."""
 
     __slots__ = ("_name", "layer")
@@ -86,7 +85,7 @@ class Variable:
 
     @property
     def path(self):
-        return f"{self.layer.name}/{self._name}"
+        return f"{self.layer.path}/{self._name}"
 
     @property
     def declared(self):
@@ -95,10 +94,6 @@ class Variable:
     @property
     def shape(self):
         return tuple(self.declared.shape)
-
-    @property
-    def ndim(self):
-        return len(self.shape)
 
     @property
     def dtype(self):
@@ -122,13 +117,14 @@ class Variable:
         return self.declared.constraint
 
     @property
-    def value(self):
-        """A copy of the current array, safe to keep while training goes on."""
-        return jnp.array(self.layer._cell.get(self._name))
+    def identity(self):
+        return id(self.layer), self._name
 
-    def numpy(self):
-        """A NumPy copy of the current array."""
-        return np.array(self.layer._cell.get(self._name))
+    def current(self):
+        return self.layer._cell.get(self._name)
+
+    def store(self, array):
+        self.layer._cell.put(self._name, array)
 
     def convert(self, array):
         """Returns `array` as one that fits here. Raises ValueError naming both shapes."""
@@ -139,31 +135,8 @@ class Variable:
             )
         return jnp.array(array, self.dtype)
 
-    def store(self, array):
-        self.layer._cell.put(self._name, array)
-
-    def assign(self, value):
-        """Sets the array; the next call or training step uses it."""
-        self.store(self.convert(value))
-        return self
-
-    def assign_add(self, value):
-        return self.assign(self.value + jnp.asarray(value, self.dtype))
-
-    def assign_sub(self, value):
-        return self.assign(self.value - jnp.asarray(value, self.dtype))
-
-    def __array__(self, dtype=None, copy=None):
-        return self.numpy() if dtype is None else self.numpy().astype(dtype)
-
-    def __jax_array__(self):
-        return self.value
-
     def __repr__(self):
         return f"<Variable {self.path} {self.dtype}{list(self.shape)}>"
-
-    def __getitem__(self, index):
-        return self.value[index]
 
     def __getattr__(self, name):  # sum, mean, reshape, ...: whatever an array has
         if name.startswith("_") or name == "layer":
@@ -175,17 +148,7 @@ class Variable:
 
     def __eq__(self, other):
         if isinstance(other, Variable):
-            return self.layer is other.layer and self._name == other._name
-        return self.value == other
+            return self.identity == other.identity
+        return super().__eq__(other)
 
-    def __hash__(self):
-        return hash((id(self.layer), self._name))
-
-
-def _operate(name):
-    return lambda self, *args: getattr(self.value, name)(*(jnp.asarray(a) for a in args))
-
-
-_OPERATORS = "add radd sub rsub mul rmul truediv rtruediv pow matmul rmatmul neg abs lt le gt ge"
-for _name in _OPERATORS.split():
-    setattr(Variable, f"__{_name}__", _operate(f"__{_name}__"))
+    __hash__ = variable.Variable.__hash__

@@ -20,7 +20,7 @@ import numpy as np
 from jax.custom_derivatives import SymbolicZero
 
 from fkeras.core import flags
-from fkeras.layers.dropout import dropout
+from fkeras.layers.kernels.noise import dropout
 
 _MASKED = -1e30  # far below any score, far from float32's limit
 

@@ -21,9 +21,9 @@ batch 64: the values, the gradient for the input, that for the kernel as windows
     16x16x32 -> 32, "same"          1.7    1.7   3.9   2.8      28x28x1 -> 32 (taps; 1.2 else)   0.2   1.7   0.33  0.28
 
 Left to YNNPACK the first took 4.65 instead of 1.65. XLA computes chains of cheap operations anew wherever they are
-used: in every cell of the transposes for a kernel's gradient, for one. `computed_once` keeps it from that (ResNet + 11%
-in training). Tried without gain: barriers (XLA drops them before it fuses), `lax.clamp(x, x, x)`, a choice of the
-maximum by a stored index.
+used: at every element of the transposes for a kernel's gradient, for one. `computed_once` keeps it from that (ResNet
++ 11% in training). Tried without gain: barriers (XLA drops them before it fuses), `lax.clamp(x, x, x)`, a choice of
+the maximum by a stored index.
 """
 
 import contextlib
@@ -37,6 +37,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+
+from fkeras.core.dtypes import at_least_float32
 
 _forced = contextvars.ContextVar("formulation", default=None)
 
@@ -81,7 +83,7 @@ def window_pads(sizes, window, strides, dilation, padding):
 
     Args:
         sizes, window, strides, dilation: One int an axis.
-        padding: "valid", "same" (as many windows as strides, the odd cell of padding at the end), "causal" (all
+        padding: "valid", "same" (as many windows as strides, an odd element of padding at the end), "causal" (all
             padding in front), or pairs (before, after).
 
     Returns:
@@ -106,43 +108,21 @@ def window_pads(sizes, window, strides, dilation, padding):
         if size + before + after < reach:
             spread = f" (spread to {reach} by dilation {d})" if d > 1 else ""
             raise ValueError(
-                f"a window of {k}{spread} does not fit into the {size} cells of axis {i + 1} with padding {padding!r}. "
-                f"Use a smaller window, larger inputs or padding 'same'."
+                f"a window of {k}{spread} does not fit into the {size} elements of axis {i + 1} with padding "
+                f"{padding!r}. Use a smaller window, larger inputs or padding 'same'."
             )
         pads.append((before, after))
         counts.append((size + before + after - reach) // s + 1)
     return tuple(pads), tuple(counts)
 
 
-def first_windows(sizes, window, strides, dilation, pads, counts):
-    """Finds what the first `counts` windows of each axis need.
-
-    Args:
-        sizes, window, strides, dilation, pads: As for `window_pads`, and as it returns them.
-        counts: How many windows, one an axis.
-
-    Returns:
-        (reads, pads): how many cells of each axis they read, and how much to pad these.
-
-    Example:
-        >>> first_windows((7,), (3,), (1,), (1,), ((1, 1),), (4,))  # windows around cells 0 to 3
-        ((5,), ((1, 0),))
-    """
-    reads, needed = [], []
-    for size, k, s, d, (before, _), n in zip(sizes, window, strides, dilation, pads, counts, strict=True):
-        end = (n - 1) * s + (k - 1) * d + 1 - before
-        reads.append(min(size, end))
-        needed.append((before, max(0, end - size)))
-    return tuple(reads), tuple(needed)
-
-
 def transpose_pads(window, strides, dilation, padding, output_padding=None):
     """Finds how much to pad the spread-out input of a transposed convolution, as Keras 3 does.
 
-    With n cells in, a window that reaches over r = (k - 1) * d + 1 cells and stride s, an axis gets
+    With n elements in, a window that reaches over r = (k - 1) * d + 1 of them and stride s, an axis gets
 
-        "valid": (n - 1) * s + max(r, s) cells, or (n - 1) * s + r + p where output_padding p is given,
-        "same":  n * s cells, or (n - 1) * s + r % 2 + p.
+        "valid": (n - 1) * s + max(r, s) elements, or (n - 1) * s + r + p where output_padding p is given,
+        "same":  n * s elements, or (n - 1) * s + r % 2 + p.
 
     Example:
         >>> transpose_pads((3,), (2,), (1,), "same")
@@ -155,9 +135,9 @@ def transpose_pads(window, strides, dilation, padding, output_padding=None):
         if padding == "valid":
             pads.append((reach - 1, reach - 1 + (max(s - reach, 0) if more is None else more)))
         else:
-            cells = s if more is None else reach % 2 + more  # that one cell of input makes
-            before = min((reach + cells - 1) // 2, reach - 1)
-            pads.append((before, reach + cells - 2 - before))
+            made = s if more is None else reach % 2 + more  # of one element of input
+            before = min((reach + made - 1) // 2, reach - 1)
+            pads.append((before, reach + made - 2 - before))
     return tuple(pads)
 
 
@@ -167,8 +147,8 @@ def transpose_pads(window, strides, dilation, padding, output_padding=None):
 class Windows(NamedTuple):
     """How a kernel slides: one entry an axis, `groups` for all.
 
-    The input is spread out with `spread` - 1 zeros between its cells and padded by `pads` (before, after); the kernel
-    is spread out by `dilation` and moves by `strides`.
+    The input is spread out with `spread` - 1 zeros between its elements and padded by `pads` (before, after); the
+    kernel is spread out by `dilation` and moves by `strides`.
     """
 
     strides: tuple
@@ -198,7 +178,7 @@ def convolve(x, kernel, windows):
         x = x[(slice(None), *(slice(None, None, s) for s in w.strides))]
         y = x.reshape(-1, x.shape[-1]) @ kernel.reshape(kernel.shape[-2:])
         return y.reshape(*x.shape[:-1], -1)
-    if kernel.shape[-2] == max(w.spread) == 1 < w.groups:
+    if kernel.shape[-2] == max(w.spread) == 1 < w.groups and math.prod(kernel.shape[:-2]) <= _MOST_TAPS:
         return _tap_conv(x, kernel, windows)
     return _conv(*varying_alike(x, kernel), windows)
 
@@ -219,7 +199,7 @@ def computed_once(x):
     """Returns float `x`, divided by one: what ends in a division by an array XLA computes once and keeps.
 
     It computes anew, wherever they are used, long chains of what it holds to be cheap: a normalization and a ReLU for
-    every cell of a transpose, say. `lax.optimization_barrier` does not keep it from that, it is dropped before.
+    every element of a transpose, say. `lax.optimization_barrier` does not keep it from that, it is dropped before.
     """
     return x / jnp.where(x == x, jnp.ones((), x.dtype), 2)
 
@@ -256,12 +236,13 @@ _conv.defvjp(_conv_fwd, _conv_bwd)
 
 
 _FEW_CHANNELS = 4
-_FEW_PRODUCTS = 64  # of a window's cells and channels: with so few, copying the windows out is the smaller work
+_FEW_PRODUCTS = 64  # of a window's elements and channels: with so few, copying the windows out is the smaller work
+_MOST_TAPS = 512  # of a window: each is an operation to compile
 
 
 def _forward(x, kernel, windows):
     w, (*window, c, f) = windows, kernel.shape
-    if max(w.spread) == 1 and c == 1:
+    if max(w.spread) == 1 and c == 1 and math.prod(window) <= _MOST_TAPS:
         return _tap_conv(x, kernel, w)
     if max(w.spread) == w.groups == 1 and c <= _FEW_CHANNELS and c * math.prod(window) <= _FEW_PRODUCTS:
         slices = list(tap_slices(pad(x, w.pads), window, w.strides, w.dilation))
@@ -322,7 +303,7 @@ def _kernel_gradient(x, g, kernel, windows):
     def product(a, b):  # [B, *space, A], [B, *counts, F] -> [A, *size, F]
         # XLA would undo the transposes, and has a fast convolution for this order of axes only.
         a, b = lax.optimization_barrier((jnp.swapaxes(a, 0, -1), jnp.moveaxis(b, 0, -2)))
-        return _lax_conv(a, b, Windows(w.dilation, pads, strides, (1,) * n), jnp.promote_types(a.dtype, jnp.float32))
+        return _lax_conv(a, b, Windows(w.dilation, pads, strides, (1,) * n), at_least_float32(a.dtype))
 
     if w.groups == 1:
         total = product(a, b)[..., None, :]
@@ -342,7 +323,7 @@ def pad(x, pads, value=0):
 
 
 def tap_slices(x, window, strides, dilation):
-    """Yields, tap by tap in row-major order, the cells of `x` [B, *space, C] that the tap meets, [B, *counts, C]."""
+    """Yields, tap by tap in row-major order, the elements of `x` [B, *space, C] that the tap meets, [B, *counts, C]."""
     sizes = x.shape[1:-1]
     counts = [(m - (k - 1) * d - 1) // s + 1 for m, k, s, d in zip(sizes, window, strides, dilation, strict=True)]
     for tap in itertools.product(*map(range, window)):
@@ -358,7 +339,7 @@ _FEW, _MANY = 16, 64  # slices: each is an operation to compile, so large window
 
 
 def window_max(x, window, strides, pads):
-    """The largest cell of each window of `x` [B, *space, C]; the gradient goes to the first of equal ones."""
+    """The largest element of each window of `x` [B, *space, C]; the gradient goes to the first of equal ones."""
     lowest = -jnp.inf if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).min
     if chosen() == "lax" or sum(window) > _MANY:
         return _reduce_window(x, lowest, lax.max, window, strides, pads)
@@ -382,13 +363,13 @@ def _reduce_window(x, start, combine, window, strides, pads):
 
 
 def _first_max(a, b):
-    # Where equal all of the gradient goes to the first: `lax.max` shares it, and behind a ReLU many are equal.
+    # Where equal all of the gradient goes to the first: `lax.max` shares it, and after a ReLU many are equal.
     return jnp.where((a >= b) | (a != a), a, b)
 
 
 def _combine(x, combine, window, strides):
     if tuple(window) == tuple(strides) and math.prod(window) <= _FEW:
-        x, all_ = _split_axes(x, window), slice(None)  # every cell is in one window
+        x, all_ = _split_axes(x, window), slice(None)  # every element is in one window
         taps = itertools.product(*map(range, window))
         return functools.reduce(combine, [x[(all_, *itertools.chain(*((all_, t) for t in tap)))] for tap in taps])
     for i in reversed(range(x.ndim - 2)):  # the last axis first: then the first of equals is the first in memory order
@@ -400,7 +381,7 @@ def _combine(x, combine, window, strides):
 
 
 def _split_axes(x, window):
-    """Reshapes [B, *space, C] to [B, count, window, count, window, ..., C], dropping cells that fill no window."""
+    """Reshapes [B, *space, C] to [B, count, window, count, window, ..., C], dropping what fills no window."""
     counts = [m // k for m, k in zip(x.shape[1:-1], window, strict=True)]
     x = x[(slice(None), *(slice(o * k) for o, k in zip(counts, window, strict=True)))]
     return x.reshape(x.shape[0], *itertools.chain(*zip(counts, window, strict=True)), x.shape[-1])

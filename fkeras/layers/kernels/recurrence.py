@@ -14,11 +14,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from fkeras.core.dtypes import at_least_float32
 from fkeras.layers.kernels.convolution import varying_alike
 
 
 class Derived:
-    """What a recurrence does behind its product, with the derivative that JAX finds.
+    """What a recurrence does after its product, with the derivative that JAX finds.
 
     behind: Function (x_t, product, states) -> states that closes over no traced array.
     """
@@ -28,12 +29,15 @@ class Derived:
 
     def forward(self, x, product, states):
         """Returns (states, tree of arrays to keep for `backward`)."""
+        if jax.config.jax_disable_jit:  # each step's derivative would be another function, which no scan can stack
+            return self.behind(x, product, states), (x, product, states)
         states, pull = jax.vjp(self.behind, x, product, states)
         return states, pull
 
     def backward(self, saved, before, after, g):
         """Returns the gradients (of x_t, of the product, of the states before) from that of the states after."""
-        return saved(g)
+        pull = jax.vjp(self.behind, *saved)[1] if isinstance(saved, tuple) else saved
+        return pull(g)
 
 
 def scan_product(step, x, states, kernel, bias=None, mask=None, *, all_outputs=True, unroll=False):
@@ -118,7 +122,7 @@ def _scan_bwd(step, all_outputs, unroll, kept, g):
     steps = g_outputs, mask, before, after, saved
     g_states, (g_x, g_product) = lax.scan(body, list(g_states), steps, reverse=True, unroll=unroll)
     g_x = g_product if g_x is None else g_x
-    wide = jnp.promote_types(kernel.dtype, jnp.float32)
+    wide = at_least_float32(kernel.dtype)
     flat, flat_before = (a.reshape(-1, a.shape[-1]) for a in (g_product, before[0]))
     g_kernel = jnp.matmul(flat.T, flat_before, preferred_element_type=wide).T.astype(kernel.dtype)
     g_bias = None if bias is None else jnp.sum(flat, 0, wide).astype(bias.dtype)

@@ -28,8 +28,8 @@ def read_saved_model(path, custom_objects=None, compile=True):
     return read.read_saved_model(path, custom_objects, compile)
 
 
-def load_weights(model, path, skip_mismatch=False):
+def load_weights(model, path, skip_mismatch=False, skipped=()):
     """Loads the weights of a checkpoint, given by what its files begin with, or of a SavedModel; all or nothing."""
     from fkeras.saving.tensorflow import read
 
-    read.load_weights(model, path, skip_mismatch)
+    read.load_weights(model, path, skip_mismatch, skipped)

@@ -98,7 +98,7 @@ def _pad(body, call):
     config = call.params.padding_config
     if any(inner for *_, inner in config):
         if value.value is None or value.value != 0:
-            raise ValueError("SavedModel: padding between cells is only written for zeros.")
+            raise ValueError("SavedModel: padding between elements is only written for zeros.")
         x = body.spread(x, [inner + 1 for *_, inner in config])
     return body.pad(x, [(lo, hi) for lo, hi, _ in config], value)
 
@@ -143,7 +143,7 @@ def _running(body, call):
 
 @rule("cummax", "cummin")
 def _running_extreme(body, call):
-    """By doubling: after step k every cell has the largest of the 2^k cells up to it."""
+    """By doubling: after step k every element has the largest of the 2^k elements up to it."""
     (x,), p = call.ins, call.params
     n, reach = x.shape[p.axis], 1
     if not is_known(n):
@@ -179,7 +179,7 @@ def _sort(body, call):
 
 
 def _ascending(body, key):
-    """Returns the places of the cells of the last axis in rising order, equal ones in their order."""
+    """Returns the places of the elements of the last axis in rising order, equal ones in their order."""
     if key.dtype == jnp.bool_ or (key.dtype.itemsize < 4 and not jnp.issubdtype(key.dtype, jnp.floating)):
         key = body.cast(key, np.int32)
     falling = body.op("Neg" if jnp.issubdtype(key.dtype, jnp.floating) else "Invert", key, shape=key.shape)

@@ -9,6 +9,7 @@ import struct
 
 import numpy as np
 
+from fkeras.saving.paths import check_regular
 from fkeras.saving.tensorflow.checksum import crc32c, masked
 from fkeras.saving.tensorflow.messages import BUNDLE_ENTRY, BUNDLE_HEADER, dtype_of, number_of, shape_message
 from fkeras.saving.tensorflow.table import read_table, write_table
@@ -99,9 +100,10 @@ class Bundle:
         if entry.get("slices"):
             raise ValueError(f"Cannot read {self.where}: {name!r} is stored in slices, which is not read here.")
         try:
+            check_regular(path)
             with open(path, "rb") as file:
                 if place < 0 or size < 0 or place + size > os.fstat(file.fileno()).st_size:
-                    raise ValueError(f"Cannot read {path!r}: {name!r} ends behind the file. Was the file cut off?")
+                    raise ValueError(f"Cannot read {path!r}: {name!r} ends beyond the file. Was the file cut off?")
                 file.seek(place)
                 return file.read(size), path
         except OSError as err:
@@ -138,8 +140,7 @@ class Bundle:
 
 def read_file(path, limit):
     """Returns the bytes of a file of at most `limit` bytes. Raises OSError, ValueError naming it."""
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"There is no file {path!r}.")
+    check_regular(path)
     size = os.path.getsize(path)
     if size > limit:
         raise ValueError(f"Cannot read {path!r}: it has {size} bytes, more than the {limit} expected at most.")

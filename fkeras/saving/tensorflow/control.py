@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fkeras.compiled.primitives import scan_counts
 from fkeras.saving.tensorflow.emit import emit, rule, whole
 from fkeras.saving.tensorflow.graph import DType, Shape, is_known
 
@@ -63,10 +64,11 @@ def _while(body, call):
 def _scan(body, call):
     """A loop over the count of steps; what the steps put out is collected in lists of tensors."""
     p, jaxpr, length = call.params, call.params.jaxpr, call.params.length
-    n, m = p.num_consts, p.num_consts + p.num_carry
+    n, carried = scan_counts(vars(p))
+    m = n + carried
     consts, carry, xs = call.ins[:n], call.ins[n:m], call.ins[m:]
-    outs = call.outs[p.num_carry :]
-    wanted = [i for i, used in enumerate(call.used[p.num_carry :]) if used]
+    outs = call.outs[carried:]
+    wanted = [i for i, used in enumerate(call.used[carried:]) if used]
     lists = [_new_list(body, outs[i], length) for i in wanted]
     ends = np.cumsum([len(consts), len(carry), len(xs), len(lists)]).tolist()
 
@@ -77,9 +79,9 @@ def _scan(body, call):
         consts, carry, xs, lists = (given[a:b] for a, b in zip([0, *ends], ends, strict=False))
         at = inner.binary("Sub", inner.size(length - 1), count) if p.reverse else count
         results = _closed(inner, jaxpr, [*consts, *carry, *(inner.take(x, at) for x in xs)])
-        ys = results[p.num_carry :]
+        ys = results[carried:]
         lists = [_put(inner, held, at, ys[i]) for held, i in zip(lists, wanted, strict=True)]
-        return [*consts, *results[: p.num_carry], *xs, *lists]
+        return [*consts, *results[:carried], *xs, *lists]
 
     found = _loop(body, [*consts, *carry, *xs, *lists], condition, step, length)
     stacked = dict.fromkeys(range(len(outs)))

@@ -1,4 +1,4 @@
-"""Rules of primitives that compute cell by cell."""
+"""Rules of primitives that compute element by element."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -76,7 +76,9 @@ def _reduce_precision(body, call):
         return x
     dtype = {(8, 7): jnp.bfloat16, (5, 10): np.float16, (8, 23): np.float32}.get(bits)
     if dtype is None:
-        raise ValueError(f"SavedModel: TensorFlow has no floats of {bits[0]} bits of exponent and {bits[1]} behind it.")
+        raise ValueError(
+            f"SavedModel: TensorFlow has no floats of {bits[0]} bits of exponent and {bits[1]} of mantissa."
+        )
     return body.cast(body.cast(x, dtype), x.dtype)
 
 

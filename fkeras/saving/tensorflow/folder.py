@@ -3,8 +3,9 @@
 import contextlib
 import ctypes
 import os
-import secrets
 import shutil
+
+from fkeras.saving import paths
 
 _EXCHANGE, _HERE = 2, -100  # RENAME_EXCHANGE and AT_FDCWD of Linux
 
@@ -19,19 +20,15 @@ def replacing_folder(path, overwrite=True, marker="saved_model.pb"):
     Raises:
         FileExistsError: `path` exists, and `overwrite` is False, or it is not a folder that holds `marker`.
     """
-    path = os.fspath(path)
-    target = os.path.realpath(path)
-    if os.path.exists(target):
+    target, fresh = paths.beside(path)
+    if os.path.lexists(target):
         if not overwrite:
             raise FileExistsError(f"Cannot write {path!r}: it exists. Pass overwrite=True, or choose another name.")
         if not os.path.isdir(target) or (os.listdir(target) and not os.path.exists(os.path.join(target, marker))):
             raise FileExistsError(
-                f"Cannot write {path!r}: it exists and is not a SavedModel (it holds no {marker}), so that it is not "
+                f"Cannot write {path!r}: it exists and is not a saved model (it holds no {marker}), so that it is not "
                 f"replaced. Choose another name."
             )
-    parent, name = os.path.split(target)
-    os.makedirs(parent, exist_ok=True)
-    fresh = os.path.join(parent, f".{name}.{secrets.token_hex(4)}.tmp")
     try:
         os.mkdir(fresh)
         yield fresh
@@ -39,7 +36,7 @@ def replacing_folder(path, overwrite=True, marker="saved_model.pb"):
             for inner in names:
                 _to_disk(os.path.join(folder, inner))
             _to_disk(folder)
-        if not os.path.exists(target):
+        if not os.path.lexists(target):
             os.rename(fresh, target)
         elif not _exchange(fresh, target):
             old = f"{fresh}.old"
@@ -47,7 +44,7 @@ def replacing_folder(path, overwrite=True, marker="saved_model.pb"):
             os.rename(fresh, target)
             os.rename(old, fresh)
         with contextlib.suppress(OSError):
-            _to_disk(parent)
+            _to_disk(os.path.dirname(target))
     finally:
         shutil.rmtree(fresh, ignore_errors=True)  # what is left of a failure, or the old folder
 

@@ -323,7 +323,7 @@ class Body(Nodes):
         return self.op("StridedSlice", x, *at, shape=shape, end_mask=whole)
 
     def pad(self, x, pads, value=None):
-        """Pads, or where negative crops, each axis by (before, after) cells of the scalar `value` (None: zeros)."""
+        """Pads, or where negative crops, each axis by (before, after) elements of the scalar `value` (None: zeros)."""
         if any(is_known(p) and p < 0 for pair in pads for p in pair):
             start = [max(-lo, 0) for lo, _ in pads]
             stop = [n - max(-hi, 0) for n, (_, hi) in zip(x.shape, pads, strict=True)]
@@ -351,7 +351,7 @@ class Body(Nodes):
         return out
 
     def spread(self, x, factors):
-        """Puts `factors` - 1 zeros between the cells of each axis."""
+        """Puts `factors` - 1 zeros between the elements of each axis."""
         for axis, factor in enumerate(factors):
             n = x.shape[axis]
             if factor == 1 or (is_known(n) and n == 1):
@@ -378,7 +378,7 @@ class Body(Nodes):
         return self.op("Range", self.ints(0), self.size(size), self.ints(1), shape=(size,))
 
     def take(self, x, indices, axis=0):
-        """Returns the cells of `x` at `indices` of one axis."""
+        """Returns the elements of `x` at `indices` of one axis."""
         shape = (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
         return self.op("GatherV2", x, indices, self.ints(axis), shape=shape)
 

@@ -1,6 +1,6 @@
 """Rules of primitives that read and write at places given by indices.
 
-The general way goes through the flat array: the place of each cell that is read or written is computed as a number.
+The general way goes through the flat array: the place of each element that is read or written is computed as a number.
 """
 
 import jax.numpy as jnp
@@ -24,7 +24,7 @@ def _slice_at(body, x, starts, sizes):
 
 
 def _inside(body, start, n, size):
-    """Returns a start, scalar int32, moved so that `size` cells from it are inside an axis of `n`."""
+    """Returns a start, scalar int32, moved so that `size` elements from it are inside an axis of `n`."""
     if same(n, size):
         return body.ints(0)
     if start.value is not None and is_known(n) and is_known(size):
@@ -37,7 +37,7 @@ def _inside(body, start, n, size):
 def _dynamic_update(body, call):
     x, update, *starts = call.ins
     starts = [_inside(body, s, n, k) for s, n, k in zip(starts, x.shape, update.shape, strict=True)]
-    for axis in range(len(x.shape)):  # axis by axis, the update grows to the whole: cells of x before and behind it
+    for axis in range(len(x.shape)):  # axis by axis, the update grows to the whole: elements of x before and behind it
         n, k = x.shape[axis], update.shape[axis]
         if same(n, k):
             continue
@@ -52,19 +52,19 @@ def _dynamic_update(body, call):
 
 
 def _between(body, x, update, start, axis):
-    """Returns `x` with the cells of one axis from `start` on replaced by `update`."""
+    """Returns `x` with the elements of one axis from `start` on replaced by `update`."""
     rank, n = len(x.shape), x.shape[axis]
     stop = body.binary("AddV2", start, body.size(update.shape[axis]))
     unknown = [-1 if i == axis else d for i, d in enumerate(x.shape)]
 
-    def cells(begin, size):
+    def taken(begin, size):
         begin = [body.ints(0)] * axis + [begin] + [body.ints(0)] * (rank - axis - 1)
         size = [size if i == axis else body.size(d) for i, d in enumerate(unknown)]
         begin, size = (body.op("Pack", v, shape=(rank,), N=rank) for v in (begin, size))
         return body.op("Slice", x, begin, size, shape=x.shape)
 
-    before = cells(body.ints(0), start)
-    behind = cells(stop, body.binary("Sub", body.size(n), stop))
+    before = taken(body.ints(0), start)
+    behind = taken(stop, body.binary("Sub", body.size(n), stop))
     return body.concat([before, update, behind], axis, x.shape)
 
 
@@ -118,7 +118,7 @@ def _lowest(dtype):
 
 
 def _take(body, x, indices, axis, numbers, out, mode):
-    """Whole cells of one axis. Returns (them, which of them there are)."""
+    """Whole elements of one axis. Returns (them, which of them there are)."""
     indices = body.reshape(indices, indices.shape[:-1])
     batch = [i for i in range(len(out.shape)) if i not in numbers.offset_dims]
     last = body.size(x.shape[axis] - 1)
@@ -133,7 +133,7 @@ def _take(body, x, indices, axis, numbers, out, mode):
 
 
 def _places(body, shape, indices, sizes, offsets, gone, axes, batching, index_batching, out, clip):
-    """Returns (the place in the flat array for each cell of `out`, whether its slice is inside), both small.
+    """Returns (the place in the flat array for each element of `out`, whether its slice is inside), both small.
 
     offsets: Axes of `out` that run through a slice. batching, index_batching: Axes that array and indices share.
     """
@@ -189,7 +189,7 @@ def _scatter(body, call):
                             numbers.scatter_dims_to_operand_dims, batching, numbers.scatter_indices_batching_dims,
                             updates.shape, clip)  # fmt: skip
     size = product(x.shape)
-    if not clip and valid is not None:  # what lies outside goes to a cell of its own, which is cut off again
+    if not clip and valid is not None:  # what lies outside goes to an element of its own, which is cut off again
         places = choose(body, valid, places, body.size(size))
     flat = body.pad(body.reshape(x, [size]), [(0, 1)])
     count = product(updates.shape)

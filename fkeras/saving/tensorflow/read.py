@@ -14,7 +14,7 @@ from fkeras.saving import keras_versions as ages
 from fkeras.saving.compiling import compile_from
 from fkeras.saving.hdf5 import match_names
 from fkeras.saving.moments import optimizer_state
-from fkeras.saving.old_weights import Stored
+from fkeras.saving.old_weights import Stored, read_all
 from fkeras.saving.order import (
     inner_layers,
     keras_layers,
@@ -66,11 +66,11 @@ def read_saved_model(path, custom_objects=None, compile=True):
     return model
 
 
-def load_weights(model, prefix, skip_mismatch=False):
+def load_weights(model, prefix, skip_mismatch=False, skipped=()):
     """Loads the weights of a checkpoint, given by its prefix, or of a SavedModel's folder; all or nothing."""
     if os.path.isdir(prefix):
         prefix = os.path.join(prefix, "variables", "variables")
-    store([(variable, array) for variable, array, _ in Checkpoint(prefix).plan(model, skip_mismatch)])
+    store([(variable, array) for variable, array, _ in Checkpoint(prefix).plan(model, skip_mismatch, skipped)])
 
 
 # ------------------------------------------------------------------------------------------- configs
@@ -81,7 +81,7 @@ def _described(path):
     written = os.path.join(path, "assets", "saved_model.json")
     if os.path.isfile(written):
         where = repr(written)
-        config = configs.parse(_text(read_file(written, CONFIG_LIMIT), where), where)
+        config = configs.compared(configs.parse(_text(read_file(written, CONFIG_LIMIT), where), where), where)
         return config, config.get("compile_config") or config.get("training_config"), where
     metadata = os.path.join(path, "keras_metadata.pb")
     graph = os.path.join(path, "saved_model.pb")
@@ -239,8 +239,11 @@ class Checkpoint:
                 found[int(count)] = number
         return [found[i] for i in sorted(found)]
 
-    def plan(self, model, skip_mismatch=False):
+    def plan(self, model, skip_mismatch=False, skipped=()):
         """Returns [(variable, array, Stored)]: what loading stores. Everything is compared before anything is stored.
+
+        Args:
+            skipped: Layers that keep their weights, as do those inside of them.
 
         Raises:
             ValueError: Another number of layers or weights, or other shapes; the message names the layer and both.
@@ -263,6 +266,8 @@ class Checkpoint:
             pairs.append((model, [((v.name,), v) for v in own], [(n, e) for n, e in held if e is not None]))
         found = []
         for layer, variables, entries in pairs:
+            if layer in skipped:
+                continue
             try:
                 found += self._fit(layer, variables, entries)
             except ValueError as err:
@@ -270,7 +275,8 @@ class Checkpoint:
                 if not skip_mismatch:
                     raise ValueError(message) from None
                 warnings.warn(f"{message} Its weights stay as they are.", stacklevel=4)
-        return [(v, v.convert(entry.read()), Stored([entry], [i])) for i, (v, entry) in enumerate(found)]
+        found = [(v, Stored([entry], [i])) for i, (v, entry) in enumerate(found) if v.layer not in skipped]
+        return read_all(found, self.where)
 
     def _fit(self, layer, variables, entries):
         """Returns [(variable, Entry)] of one layer, matched by name or else by order."""

@@ -3,7 +3,7 @@
     block, block, ..., (empty) meta block, index block {last key of a block: its place}, footer of 48 bytes
 
     block:  (shared, unshared, length of value: varints; rest of the key; value)..., restarts: uint32..., their number,
-            then, behind the block, its compression (1 byte: 0 none, 1 Snappy) and its checksum
+            then, after the block, its compression (1 byte: 0 none, 1 Snappy) and its checksum
     footer: (place, size) of the meta block and of the index as varints, zeros up to byte 40, 8 bytes of magic
 
 Reference:
@@ -84,7 +84,7 @@ def _block(data, handle, where):
     place, at = read_varint(handle, 0, where)
     size, _ = read_varint(handle, at, where)
     if place + size + 5 > len(data) - 48:
-        raise ValueError(f"Cannot read {where}: it is damaged (a block ends behind the file).")
+        raise ValueError(f"Cannot read {where}: it is damaged (a block ends beyond the file).")
     block, kind = data[place : place + size], data[place + size]
     (crc,) = struct.unpack("<I", data[place + size + 1 : place + size + 5])
     if crc != masked(crc32c(data[place : place + size + 1])):

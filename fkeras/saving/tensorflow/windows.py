@@ -52,7 +52,7 @@ def _grouped(body, x, kernel, strides, dilation, pads, groups):
 
 
 def _last(x, size, g):
-    """Returns (start, stop) of the g-th part of `size` cells of the last axis."""
+    """Returns (start, stop) of the g-th part of `size` elements of the last axis."""
     return [*[0] * (len(x.shape) - 1), g * size], [*x.shape[:-1], (g + 1) * size]
 
 
@@ -156,7 +156,7 @@ def _extreme(dtype, name):
 
 
 def _by_taps(body, x, window, strides, dilation, op):
-    """Combines, tap by tap, the cells that the tap meets."""
+    """Combines, tap by tap, the elements that the tap meets."""
     total = None
     counts = [
         (n - (k - 1) * d - 1) // s + 1 for n, k, s, d in zip(x.shape, window, strides, dilation, strict=True)

@@ -77,7 +77,7 @@ def varint(value):
 
 
 def read_varint(data, at, where):
-    """Returns (number, place behind it)."""
+    """Returns (number, place after it)."""
     value = shift = 0
     while at < len(data) and shift < 70:
         byte = data[at]
@@ -152,7 +152,7 @@ class _Reader:
         if wire == 2:
             size, at = read_varint(data, at, self.where)
         if size is None or at + size > len(data):
-            self.refuse(f"a field at byte {at} ends behind its message" if size is not None else f"wire type {wire}")
+            self.refuse(f"a field at byte {at} ends beyond its message" if size is not None else f"wire type {wire}")
         return data[at : at + size], at + size
 
     def bytes(self, raw):

@@ -70,7 +70,7 @@ def _described(model, include_optimizer, to_load):
         config = configs.for_hdf5(configs.describe_model(model))
         if include_optimizer and model.compiled:
             config |= {"compile_config": compile_config(model), "fkeras_seed": model._seed}
-        return json.dumps(config)
+        return json.dumps(configs.checked(config))
     except (ValueError, TypeError):
         if to_load:
             raise

@@ -1,0 +1,25 @@
+"""Packages that are not required: imported when they are first needed, and missed by a message that says what to do."""
+
+import importlib
+
+EXTRAS = {"PIL": ("Pillow", "images"), "matplotlib": ("matplotlib", "plots")}  # module -> (package, extra of fkeras)
+
+
+def need(module, what):
+    """Returns the module, imported; `what` names what needs it.
+
+    Raises:
+        ImportError: It is not installed.
+
+    Example:
+        >>> need("json", "this example").dumps([1])
+        '[1]'
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as err:
+        package, extra = EXTRAS[module.partition(".")[0]]
+        raise ImportError(
+            f"{what} needs {package}, which cannot be imported ({err}). Install it: pip install {package.lower()} "
+            f"(or the extra: pip install 'fkeras[{extra}]')."
+        ) from None

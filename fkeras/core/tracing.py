@@ -1,0 +1,32 @@
+"""What JAX says when code asks a traced array for its values, in words for those who wrote the code."""
+
+import jax
+
+_BRANCH = jax.errors.TracerBoolConversionError
+_NUMPY = jax.errors.TracerArrayConversionError
+_OTHER = jax.errors.ConcretizationTypeError, jax.errors.TracerIntegerConversionError
+
+
+def untraceable(error):
+    """Returns what to do about an error of this kind, or None for any other error.
+
+    Example:
+        >>> try:
+        ...     jax.jit(lambda x: x if x > 0 else -x)(1.0)
+        ... except Exception as error:
+        ...     untraceable(error).partition(":")[0]
+        'a Python branch (`if`, `while`, `and`) on the values of an array'
+    """
+    if isinstance(error, _BRANCH):
+        return (
+            "a Python branch (`if`, `while`, `and`) on the values of an array: they are not known while the step is "
+            "compiled. Use jnp.where(condition, a, b) or jax.lax.cond."
+        )
+    if isinstance(error, _NUMPY):
+        return "NumPy was given an array that is being compiled. Use jax.numpy's function of that name."
+    if isinstance(error, _OTHER):
+        return (
+            "Python asked for the value of an array (float(x), int(x), range(n)), which is not known while the step is "
+            "compiled. Use jax.numpy, jax.lax.cond or jax.lax.fori_loop."
+        )
+    return None
