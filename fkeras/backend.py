@@ -109,7 +109,7 @@ def _l2_normalize(x, axis):
 def _dot(x, y):
     shapes = ops.shape(x), ops.shape(y)
     if len(shapes[0]) > 2 or len(shapes[1]) > 2:  # the last axis of x with the last but one of y
-        return ops.tensordot(x, y, axes=[[len(shapes[0]) - 1], [max(len(shapes[1]) - 2, 0)]])
+        return ops.tensordot(x, y, axes=[[len(shapes[0]) - 1], [builtins.max(len(shapes[1]) - 2, 0)]])
     return ops.matmul(x, y)
 
 
@@ -465,7 +465,7 @@ def placeholder(shape=None, ndim=None, dtype=None, sparse=False, name=None):
         ValueError: Always.
     """
     raise ValueError(
-        f"placeholder: a graph begins with a symbol, Input({tuple(shape or ())[1:]}); there are no sessions."
+        f"placeholder: a graph begins with Input({tuple(shape or ())[1:]}), a symbol; there are no sessions."
     )
 
 

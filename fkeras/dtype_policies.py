@@ -70,7 +70,7 @@ class DTypePolicyMap(collections.abc.MutableMapping):
     """
 
     def __init__(self, default_policy=None, policy_map=None):
-        self._default = None if default_policy is None else get(default_policy)
+        self._default, self._given = (None if default_policy is None else get(default_policy)), default_policy
         self._policies = {}
         self.update(policy_map or {})
 
@@ -117,7 +117,7 @@ class DTypePolicyMap(collections.abc.MutableMapping):
         return len(self._policies)
 
     def get_config(self):
-        default = None if self._default is None else serialize(self._default)
+        default = self._given if self._given is None or isinstance(self._given, str) else serialize(self._default)
         return {"default_policy": default, "policy_map": {k: serialize(v) for k, v in self._policies.items()}}
 
     @classmethod
