@@ -8,6 +8,7 @@ import numpy as np
 from fkeras import losses as losses_lib
 from fkeras.core.settings import nearest
 from fkeras.core.tree import in_form
+from fkeras.data import files
 from fkeras.data.pydataset import PyDataset
 from fkeras.data.sources import ArraySource, BatchSource, Columns, host_array, is_rows, make_source
 
@@ -172,6 +173,8 @@ def _leaves(value, names, ranks, what, argument, noun):
 
 
 def _array(a):
+    if hasattr(a, "toarray") and hasattr(a, "tocsr"):  # a sparse matrix of SciPy: dense a batch at a time
+        return files.SparseRows(a)
     if hasattr(a, "to_numpy"):
         a = a.to_numpy()
     if not hasattr(a, "shape"):
@@ -203,6 +206,9 @@ def _class_weigher(model, class_weight):
     if not isinstance(class_weight, dict):
         raise TypeError(f"class_weight: expected a dict {{class: weight}}, got {type(class_weight).__name__}.")
     table = {int(k): float(v) for k, v in class_weight.items()}
+    for k, v in table.items():
+        if not np.isfinite(v):
+            raise ValueError(f"class_weight: expected a finite weight for class {k}, got {v}.")
 
     def weigh(columns):
         if columns.y is None or len(columns.y) != 1:
@@ -282,6 +288,7 @@ def check(model, source, columns, what, objectives):
                         f"np.isnan({name}).sum(), then fill or drop those rows.",
                         stacklevel=4,
                     )
+        _check_weights(whole, what)
         _check_targets(model, whole, what, losses)
         _warn_of_single_softmax(model)
     if isinstance(source, BatchSource):
@@ -324,7 +331,20 @@ def _check_batch(model, columns, what, objectives):
     _check_inputs(model, columns, what)
     if objectives is not None:
         _check_finite(columns)
+        _check_weights(columns, what)
         _check_targets(model, columns, what, [g.loss for g in objectives])
+
+
+def _check_weights(columns, what):
+    for w in columns.w or []:
+        w = np.asarray(w)
+        if w.dtype.kind == "f" and np.isnan(w.sum()) and (bad := np.isnan(w)).any():
+            raise ValueError(f"{what}: sample_weight has NaN at {np.argwhere(bad)[0].tolist()}. 0 leaves a row out.")
+        if w.dtype.kind in "fi" and w.size and w.min() < 0:
+            warnings.warn(
+                f"{what}: sample_weight has negative values (down to {w.min():.3g}); such rows teach the opposite.",
+                stacklevel=5,
+            )
 
 
 def _check_finite(columns):

@@ -12,7 +12,7 @@ SMALL_BYTES = 1 << 28  # a file up to this size is soon in memory
 
 def stays_in_file(a):
     """True for arrays that are read by slices: h5py data sets and memory maps."""
-    return isinstance(a, (np.memmap, RowsOf)) or _is_dataset(a)
+    return isinstance(a, (np.memmap, RowsOf, SparseRows)) or _is_dataset(a)
 
 
 def _is_dataset(a):
@@ -53,6 +53,20 @@ class RowsOf:
             start, stop, _ = index.indices(len(self))
             return self.array[self.start + start : self.start + stop]
         return read_rows(self.array, np.asarray(index) + self.start)
+
+
+class SparseRows:
+    """A sparse matrix of SciPy, whose rows become dense when they are read."""
+
+    def __init__(self, matrix):
+        self.matrix = matrix.tocsr()
+        self.shape, self.dtype, self.ndim = matrix.shape, matrix.dtype, 2
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, index):
+        return self.matrix[index].toarray()
 
 
 def read_rows(a, rows):

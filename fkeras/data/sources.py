@@ -474,16 +474,20 @@ def host_array(a):
         a = np.asarray(a)
     except ValueError as err:
         raise ValueError(f"Cannot make an array of the data: {err}. Do all rows have one length?") from None
-    if a.dtype.kind in "OSUV" and a.dtype.name != "bfloat16":
+    if a.dtype.kind in "OSUVMm" and a.dtype.name != "bfloat16":
         if a.dtype.kind == "O":
             try:
                 return host_array(a.astype("float64"))
             except (TypeError, ValueError):
                 pass
         raise ValueError(
-            f"Expected numbers, got data of dtype {a.dtype} (such as {str(a.flat[0])[:40]!r}). "
-            f"Encode strings as integers or vectors first."
+            f"Expected numbers, got data of dtype {a.dtype} (such as {str(_no_number(a))[:40]!r}). "
+            f"Encode strings and dates as integers or vectors first."
         )
+    if a.dtype.kind == "c":
+        raise ValueError(f"Expected real numbers, got {a.dtype}. Give real and imaginary parts as two channels.")
+    if not a.dtype.isnative or a.dtype.itemsize > 8:
+        a = a.astype(np.float64 if a.dtype.kind == "f" else a.dtype.newbyteorder("="))
     if a.dtype == np.float64:
         return a.astype(dtypes.floatx())
     if a.dtype in (np.int64, np.uint64):
@@ -492,6 +496,18 @@ def host_array(a):
             raise ValueError(f"Integer data reach beyond 32 bits: from {a.min()} to {a.max()}.")
         return small
     return a
+
+
+def _no_number(a):
+    """Returns the first value of an array that is no number."""
+
+    def is_number(value):
+        try:
+            return a.dtype.kind == "O" and float(value) is not None
+        except (TypeError, ValueError):
+            return False
+
+    return next((value for value in a.flat if not is_number(value)), a.flat[0] if a.size else "")
 
 
 def is_rows(x):

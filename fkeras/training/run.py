@@ -1,6 +1,8 @@
 """The one loop of fit, evaluate and predict: blocks of batches are read, dispatched, and followed by callbacks."""
 
 import contextlib
+import signal
+import threading
 
 import jax
 
@@ -76,3 +78,30 @@ def fitting(devices, block, reader, batching):
             f"{batching.fill}. Use a batch size, and a number of rows, divisible by {devices.width}."
         )
     return devices
+
+
+@contextlib.contextmanager
+def undisturbed():
+    """Within the `with`, Ctrl-C waits for its end; a second one does not.
+
+    A step that is interrupted between taking its arrays and storing the new ones would leave a model without weights.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    held = []
+
+    def hold(*where):
+        held.append(where)
+        if len(held) > 1:
+            signal.signal(signal.SIGINT, before)
+            before(*where)
+
+    signal.signal(signal.SIGINT, hold)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if len(held) == 1:
+            before(*held[0])

@@ -25,7 +25,7 @@ from fkeras.core import host_random as draws
 from fkeras.core.settings import named_arguments
 from fkeras.data import feed
 from fkeras.distribute import parallel, processes
-from fkeras.layers.contract.variables import revision
+from fkeras.layers.contract.variables import lock, revision
 from fkeras.training import run as loop
 from fkeras.training.batching import Batching, of_model
 from fkeras.training.objectives import looks_like_metrics, make_objectives, resolve_losses, resolve_metrics, spread
@@ -335,9 +335,10 @@ class Trainer:
         try:
             yield
         finally:
-            self.scatter(*parallel.single(self.gather()))
-            if self.optimizer is not None:
-                self.optimizer.state = parallel.single(self.optimizer.state)
+            with lock:
+                self.scatter(*parallel.single(self.gather()))
+                if self.optimizer is not None:
+                    self.optimizer.state = parallel.single(self.optimizer.state)
 
     # ------------------------------------------------------------------------------------------- fit
 
@@ -379,6 +380,8 @@ class Trainer:
         if not isinstance(validation_freq, collections.abc.Container) and not validation_freq >= 1:
             raise ValueError(f"fit: expected validation_freq >= 1 or a list of epochs, got {validation_freq!r}.")
         self._ready(source, "fit")
+        if validation is not None:
+            self._ready(validation, "fit(validation_data=...)")
         steps = _steps(source, steps_per_epoch, "steps_per_epoch")
         verbose = _verbosity(verbose)
         if not isinstance(callbacks, callbacks_lib.CallbackList):
@@ -430,11 +433,12 @@ class Trainer:
 
         def dispatch(block, n, step, where):
             nonlocal metrics, logs
-            ts = where.hold(self._train_state(program, metrics))
-            with self._eager():
-                take = run if where is devices else at(where, like=program)[1]
-                ts, logs = take(ts, where.split(self._arrange(block, pace.pads)), n)
-            self._store(ts)
+            take, block = run if where is devices else at(where, like=program)[1], self._arrange(block, pace.pads)
+            with loop.undisturbed(), lock:  # the step takes the arrays' memory: until they are stored there are none
+                ts = where.hold(self._train_state(program, metrics))
+                with self._eager():
+                    ts, logs = take(ts, where.split(block), n)
+                self._store(ts)
             metrics = ts.metrics
             return logs, next(iter(logs.values()))
 
@@ -515,13 +519,13 @@ class Trainer:
 
         def dispatch(block, n, step, where):
             nonlocal metrics, logs
-            params, state, metrics = where.hold((*self.gather(), metrics))
-            with self._eager():
-                take = run if where is devices else at(where, like=program)[1]
-                block = where.split(self._arrange(block, pace.pads))
+            take = run if where is devices else at(where, like=program)[1]
+            block = where.split(self._arrange(block, pace.pads))
+            with lock, self._eager():
+                params, state, metrics = where.hold((*self.gather(), metrics))
                 metrics, state, logs = take(params, state, metrics, block, n, *((key, step) if draws else ()))
-            if self._is_stateful():
-                self.scatter(params, state)
+                if self._is_stateful():
+                    self.scatter(params, state)
             return logs, next(iter(logs.values()))
 
         self.stop_evaluating = False
@@ -565,12 +569,15 @@ class Trainer:
         pace = Pace(0, capacity, batching)
         waiting, done = collections.deque(), []
         key = rng.next_key() if batching.draws else None
-        params, state = self.gather()
+        (params, state), stateful = self.gather(), self._is_stateful()
 
         def dispatch(block, n, step, where):
             nonlocal params, state
-            params, state = where.hold_here((params, state))
-            out, state = self._run_predict(params, state, block, n, where, batching, key, step)
+            with lock:
+                if not stateful:  # `fit` in another thread may have replaced them
+                    params, state = self.gather()
+                params, state = where.hold_here((params, state))
+                out, state = self._run_predict(params, state, block, n, where, batching, key, step)
             rows = block["rows"][:n]
             waiting.append((where, out, rows))
             if len(waiting) > IN_FLIGHT:
@@ -605,9 +612,10 @@ class Trainer:
     def _direct_outputs(self, x):
         """Returns the outputs for rows like those of earlier calls without further questions, or None."""
         known = self._direct
-        if known is None or known.revision is not revision.now or parallel.in_scope():
+        if known is None or parallel.in_scope():
             return None
-        return known.of(x)
+        with lock:
+            return known.of(x) if known.revision is revision.now else None
 
     def _keep_direct(self, x, devices):
         """Remembers the program that predicted the inputs `x` as one batch, for `_direct_outputs`."""
@@ -641,8 +649,9 @@ class Trainer:
         objectives, block, devices, batching = self._single(source, "train")
         pads = batching.fill is None
         program, run = self._program("train", objectives, devices=devices, batching=batching)
-        with self._settled(), self._eager():
-            ts = devices.hold(self._train_state(program, self._empty_metrics(program, source, True)))
+        empty = self._empty_metrics(program, source, True)
+        with self._settled(), loop.undisturbed(), lock, self._eager():
+            ts = devices.hold(self._train_state(program, empty))
             ts, logs = run(ts, devices.split(self._arrange(block, pads)), 1)
             self._store(ts)
         return self._result(_floats(logs), return_dict)
@@ -676,9 +685,10 @@ class Trainer:
         pads = batching.fill is None
         block, _ = reader.read(1, 1, pads)
         devices = loop.fitting(devices, block, reader, batching)
-        params, state = devices.hold_here(self.gather())
         key = rng.next_key() if batching.draws else None
-        out, state = self._run_predict(params, state, block, 1, devices, batching, key)
+        with lock:
+            params, state = devices.hold_here(self.gather())
+            out, state = self._run_predict(params, state, block, 1, devices, batching, key)
         if self._is_stateful():
             self.scatter(params, state)
         if pads and key is None:

@@ -49,7 +49,7 @@ from fkeras.layers.contract.shapes import (
     shapes_of,
     shown,
 )
-from fkeras.layers.contract.variables import Cell, Variable, revision
+from fkeras.layers.contract.variables import Cell, Variable, lock, revision
 
 layers = Registry("layer", "keras.layers")
 
@@ -444,8 +444,9 @@ class Layer(Configured, kw_only=True):
         with custom.expecting(self, shapes, mask):
             self._ensure(shapes)
         ctx = Context(bool(training), rng.next_key() if training else None, mask, losses=[], eager=True)
-        params, state = self.gather()
-        y, state, mask = self.apply_masked(params, state, x, ctx)
+        with lock:  # its operations are dispatched before another thread's step reuses the memory
+            params, state = self.gather()
+            y, state, mask = self.apply_masked(params, state, x, ctx)
         if not any(isinstance(a, jax.core.Tracer) for a in jax.tree.leaves(state)):  # else traced by a user's jit
             self.scatter(params, state)  # running values, in inference those of stateful layers
         custom.keep_losses(self, ctx.losses)
@@ -702,8 +703,9 @@ class Layer(Configured, kw_only=True):
     non_trainable_variables = non_trainable_weights
 
     def get_weights(self):
-        """Returns the arrays as a list of NumPy copies, in the order of `weights`."""
-        return [v.numpy() for v in self.weights]
+        """Returns the arrays as a list of NumPy copies, in the order of `weights`, all of one step of training."""
+        with lock:
+            return [v.numpy() for v in self.weights]
 
     def set_weights(self, weights):
         """Sets all arrays from a list in the order of `weights`; all or nothing.

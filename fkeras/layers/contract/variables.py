@@ -23,7 +23,7 @@ class Revision:
 
 
 revision = Revision()
-_drawing = threading.RLock()
+lock = threading.RLock()  # held while a step replaces arrays, whose memory it reuses, and while others read them
 
 
 class Cell:
@@ -41,7 +41,7 @@ class Cell:
     def arrays(self):
         """Returns fresh dicts (params, state) of the current arrays."""
         if self._params is None:
-            with _drawing:  # several threads may be the first to ask
+            with lock:  # several threads may be the first to ask
                 if self._params is None:
                     self._params, self._state = self._drawn()
         return dict(self._params), dict(self._state)
@@ -131,6 +131,11 @@ class Variable(variable.Variable):
 
     def current(self):
         return self.layer._cell.get(self._name)
+
+    def numpy(self):
+        """A NumPy copy of the current array."""
+        with lock:
+            return super().numpy()
 
     def store(self, array):
         self.layer._cell.put(self._name, array)
