@@ -277,13 +277,16 @@ def test_several_optimizers_train_a_model_and_travel(as_map, tmp_path):
     assert (model.get_weights()[0] == before[0]).all() and not (model.get_weights()[2] == before[2]).all()
     if not as_map:
         return
-    path = str(tmp_path / "m.keras")
-    model.save(path)
-    again = fkeras.models.load_model(path)
-    again.fit(X, Y, batch_size=4, epochs=1, verbose=0), model.fit(X, Y, batch_size=4, epochs=1, verbose=0)
-    for a, b in zip(again.get_weights(), model.get_weights(), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
-    assert again.optimizer.iterations == 8
+    again = []
+    for ending in ("keras", "h5"):
+        model.save(str(tmp_path / f"m.{ending}"))
+        again.append(fkeras.models.load_model(str(tmp_path / f"m.{ending}")))
+    for one in (*again, model):
+        one.fit(X, Y, batch_size=4, epochs=1, verbose=0)
+        assert one.optimizer.iterations == 8
+    for one in again:
+        for a, b in zip(one.get_weights(), model.get_weights(), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
 def test_callbacks_change_the_rates_of_all_optimizers():

@@ -340,3 +340,16 @@ def test_a_step_that_trains_nothing_is_no_iteration(optimizer):
     with pytest.warns(UserWarning, match="`trainable` changed"):
         model.fit(X[:, 0], X[:, 0], batch_size=3, verbose=0)
     assert model.optimizer.iterations == 2
+
+
+def test_the_arrays_of_a_metric_have_names(keras):
+    for k in (fkeras, keras):
+        precision = k.metrics.Precision()
+        np.testing.assert_array_equal(np.asarray(precision.true_positives), [0.0])
+        precision.update_state([0, 1, 1], [0.2, 0.9, 0.8])
+        np.testing.assert_array_equal(np.asarray(precision.true_positives), [2.0])
+        mean = k.metrics.Mean()
+        mean.update_state([1.0, 3.0])
+        assert float(mean.total.numpy()) == 4.0 and float(mean.count.numpy()) == 2.0
+        with pytest.raises(AttributeError):
+            _ = mean.true_positives

@@ -17,6 +17,7 @@ reads one. So epochs, validation, devices and padded batches are right together.
 The Keras way (`add_weight` in `__init__`, an `update_state` that assigns, `result(self)`) works too: `variables.py`.
 """
 
+import contextlib
 import copy
 import functools
 import inspect
@@ -138,6 +139,17 @@ class Metric(Configured):
         """The arrays of the metric's own state, as Keras's variables."""
         own = [variables.Variable(self, name) for name in variables.read(self) if name in self._state]
         return own + [v for part in variables.inner(self).values() for v in part.variables]
+
+    def __getattr__(self, name):
+        """The arrays of the metric's own state by their names: `precision.true_positives`, as in Keras."""
+        if not name.startswith("_"):
+            state = self._state
+            if state is None:
+                with contextlib.suppress(Exception):  # what needs the shapes of data has no arrays yet
+                    state = self.init()
+            if name in (state or ()):
+                return variables.Variable(self, name)
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
 
     def update_state(self, y_true, y_pred, sample_weight=None, mask=None, rows=None):
         """Adds one batch to the metric's own state."""

@@ -131,7 +131,7 @@ def _check_shapes(y_true, y_pred, top_k, class_id, per_label):
 
 def unit_interval(value):
     """Converter: a number in [0, 1]."""
-    if isinstance(value, bool | str) or np.ndim(value) or not 0 <= value <= 1:
+    if value is None or isinstance(value, bool | str) or np.ndim(value) or not 0 <= value <= 1:
         raise ValueError(f"expected a number in [0, 1], got {value!r}.")
     return float(value)
 

@@ -25,7 +25,7 @@ def f_scores(counts, beta):
 
 
 def _beta(value):
-    if isinstance(value, bool | str) or not value > 0:
+    if value is None or isinstance(value, bool | str) or not value > 0:
         raise ValueError(f"expected a number above 0, got {value!r}.")
     return float(value)
 
