@@ -13,6 +13,7 @@ import numpy as np
 
 from fkeras import activations, ops, random
 from fkeras.core.dtypes import epsilon, floatx, image_data_format, set_image_data_format
+from fkeras.core.ops_table import parameters_of, result_type, standard_dtype  # noqa: F401
 from fkeras.core.settings import nearest
 from fkeras.core.symbol import Symbol
 from fkeras.core.variable import name_scope  # noqa: F401
@@ -21,7 +22,6 @@ from fkeras.layers.contract.variables import Variable
 from fkeras.layers.input import Input, InputLayer  # noqa: F401  (Input: of the examples)
 from fkeras.layers.merging import batch_dot as _batch_dot
 from fkeras.layers.wrappers import Wrapper
-from fkeras.ops.table import parameters_of, result_type, standard_dtype  # noqa: F401
 
 standardize_dtype = standard_dtype
 

@@ -45,21 +45,6 @@ def is_flash_attention_enabled():
     return flags.get("flash_attention")
 
 
-def enable_interactive_logging():
-    """Lets `fit`, `evaluate` and `predict` show a progress bar by default, which is the default."""
-    flags.put("interactive_logging", True)
-
-
-def disable_interactive_logging():
-    """Makes `verbose="auto"` print one line an epoch instead of a progress bar, for logs that are files."""
-    flags.put("interactive_logging", False)
-
-
-def is_interactive_logging_enabled():
-    """Returns whether `verbose="auto"` shows a progress bar."""
-    return flags.get("interactive_logging")
-
-
 def enable_traceback_filtering():
     """Leaves JAX's own frames out of tracebacks, which is the default. fkeras hides none of its own."""
     flags.put("traceback_filtering", True)

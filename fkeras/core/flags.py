@@ -2,7 +2,6 @@
 
 _flags = {
     "flash_attention": True,
-    "interactive_logging": True,
     "traceback_filtering": True,
     "max_epochs": None,
     "max_steps_per_epoch": None,

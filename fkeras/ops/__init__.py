@@ -1,8 +1,10 @@
 """Keras's `ops`: functions on arrays, usable under jit, grad, vmap and pmap; on symbols they record calls in the graph.
 
-On arrays each is a thin skin over JAX with Keras's names, arguments and dtypes. `fkeras.ops.table` says what an op is.
+On arrays each is a thin skin over JAX with Keras's names, arguments and dtypes. `fkeras.core.ops_table` says what an op
+is.
 """
 
+from fkeras.core.ops_table import exported as _exported
 from fkeras.ops import control as control
 from fkeras.ops import einops as einops
 from fkeras.ops import image as image
@@ -10,7 +12,6 @@ from fkeras.ops import linalg as linalg
 from fkeras.ops import nn as nn
 from fkeras.ops import numpy as numpy
 from fkeras.ops import signals as signals
-from fkeras.ops.table import exported as _exported
 
 _functions = _exported("numpy", "nn", "core", "math", "linalg", "einops")
 globals().update(_functions)

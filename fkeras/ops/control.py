@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fkeras.core.ops_table import as_array, op, standard_dtype
 from fkeras.core.symbol import Symbol
-from fkeras.ops.table import as_array, op, standard_dtype
 
 HOME = "core"
 

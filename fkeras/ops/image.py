@@ -1,7 +1,7 @@
 """The functions of `keras.ops.image`, by those names."""
 
+from fkeras.core.ops_table import exported as _exported
 from fkeras.ops import images as _filled  # noqa: F401
-from fkeras.ops.table import exported as _exported
 
 globals().update(_exported("image"))
 

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from fkeras.core import dtypes
+from fkeras.core.ops_table import OPS, as_array, op, result_type, to_float
 from fkeras.core.settings import nearest
-from fkeras.ops.table import OPS, as_array, op, result_type, to_float
 
 HOME = "image"
 _ORDERS = {"nearest": 0, "bilinear": 1}

@@ -1,7 +1,7 @@
 """The functions of `keras.ops.numpy`, by those names."""
 
+from fkeras.core.ops_table import exported as _exported
 from fkeras.ops import arrays as _filled  # noqa: F401
-from fkeras.ops.table import exported as _exported
 
 globals().update(_exported("numpy"))
 

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fkeras.core.ops_table import op, row
 from fkeras.core.windows import window_values
-from fkeras.ops.table import op, row
 
 HOME = "math"
 

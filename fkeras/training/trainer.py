@@ -816,8 +816,7 @@ def _joined(model, outputs):
 
 def _verbosity(verbose):
     """Returns how much to print: nothing but in the process that prints."""
-    usual = 1 if flags.get("interactive_logging") else 2
-    return (usual if verbose == "auto" else int(verbose)) if processes.is_main() else 0
+    return (1 if verbose == "auto" else int(verbose)) if processes.is_main() else 0
 
 
 def _fetch(devices, out, rows):

@@ -11,11 +11,11 @@ import operator
 import jax
 import numpy as np
 
+from fkeras.core import ops_table as table
 from fkeras.core.settings import choice, nearest, setting
 from fkeras.core.symbol import Static, Symbol
-from fkeras.layers.contract.base import Context, Layer, layers
+from fkeras.layers.contract.base import Layer, layers
 from fkeras.layers.contract.shapes import Spec, is_spec
-from fkeras.ops import table
 
 _METHODS = {
     "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide", "mod": "mod",
@@ -62,7 +62,7 @@ class Operation(Layer):
 
     @property
     def op(self):
-        """The op's entry in `fkeras.ops.table.OPS`, or None for an operation that computes in `call`."""
+        """The op's entry in `fkeras.core.ops_table.OPS`, or None for an operation that computes in `call`."""
         return None if self.function is None else table.OPS[self.function]
 
     def __call__(self, *args, **kwargs):
@@ -147,7 +147,7 @@ class Operation(Layer):
 
         arrays = jax.tree.map(concrete, x, is_leaf=is_spec)
         try:
-            return jax.eval_shape(lambda x: self.apply_masked({}, {}, x, Context(path=(self.name,)))[0], arrays)
+            return jax.eval_shape(lambda x: self.run(*_free(x)), arrays)
         except (jax.errors.ConcretizationTypeError, jax.errors.NonConcreteBooleanIndexError) as err:
             raise ValueError(
                 f"{self.label}: the result of ops.{self.function} has a shape that depends on the numbers, which a "
@@ -177,6 +177,7 @@ def _free(x):
     return free["args"], free["kwargs"]
 
 
+@table.record_by
 def record(op, given):
     """Adds a call of `op` with the arguments `given`, {name: value}, to the graph; returns its symbols."""
     settings, args, kwargs = {}, [], {}
