@@ -13,13 +13,10 @@ import numpy as np
 
 from fkeras import activations, ops, random
 from fkeras.core.dtypes import epsilon, floatx, image_data_format, set_image_data_format
-from fkeras.core.ops_table import parameters_of, result_type, standard_dtype  # noqa: F401
+from fkeras.core.operations import parameters_of, result_type, standard_dtype  # noqa: F401
 from fkeras.core.settings import nearest
 from fkeras.core.symbol import Symbol
-from fkeras.core.variable import (
-    Variable,
-    name_scope,  # noqa: F401
-)
+from fkeras.core.variable import Variable, name_scope  # noqa: F401
 from fkeras.layers.input import Input, InputLayer  # noqa: F401  (Input: of the examples)
 from fkeras.layers.merging import batch_dot as _batch_dot
 from fkeras.layers.wrappers import Wrapper
@@ -583,7 +580,7 @@ def gradients(loss, variables):
 
 
 def _roots(end, cut):
-    """Returns (input symbols behind `end` in a graph that begins at `cut`, whether `end` is computed from `cut`)."""
+    """Returns (the inputs of `end` in a graph that begins at `cut`, whether `end` is computed from `cut`)."""
     roots, seen, stack, depends = {}, set(), [end], False
     while stack:
         one = stack.pop()

@@ -315,11 +315,11 @@ class Model(Trainer, Layer):
         if verbose:
             print(f"Exported {self.label} to {filepath} ({format}).")
 
-    def save_weights(self, filepath, overwrite=True):
-        """Saves the weights alone, to any name that ends in .h5."""
+    def save_weights(self, filepath, overwrite=True, max_shard_size=None):
+        """Saves the weights alone, to any name that ends in .h5, or over several files listed in .weights.json."""
         from fkeras import saving
 
-        return saving.save_weights(self, filepath, overwrite=overwrite)
+        return saving.save_weights(self, filepath, overwrite=overwrite, max_shard_size=max_shard_size)
 
     def load_weights(self, filepath, skip_mismatch=False, by_name=False, **kwargs):
         """Loads weights; all or nothing."""
@@ -479,9 +479,9 @@ class Sequential(Model):
             super()._ensure(self._input_shape())
         super()._require_built(what)
 
-    def gather(self):
+    def gather(self, seen=None):
         self._require_built("gather arrays")
-        return super().gather()
+        return super().gather(seen)
 
     def _inside(self):
         if self.graph is not None:

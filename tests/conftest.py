@@ -2,11 +2,11 @@
 
 import importlib.metadata
 import os
-import re
 
 os.environ["KERAS_BACKEND"] = "jax"
 os.environ.setdefault("FKERAS_COMPILATION_CACHE", "0")  # what a test measures must not depend on the last run
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # the judge's convolutions of channels that come first, on any CPU
 # The suite's time is XLA's to compile, halved by the last two flags. XLA ends the process at a flag it does not know.
 os.environ.setdefault(
     "XLA_FLAGS",
@@ -38,8 +38,3 @@ def key():
 def keras():
     """Real Keras 3 on the JAX backend: the judge of numbers, files and names."""
     return pytest.importorskip("keras", reason='the judge is part of the "test" extra')
-
-
-def pytest_itemcollected(item):
-    """Leaves the addresses of functions out of the names of tests: every process has to find the same names."""
-    item._nodeid = re.sub(r" at 0x[0-9a-f]+", "", item.nodeid)

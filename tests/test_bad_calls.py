@@ -6,6 +6,7 @@ import pytest
 
 import fkeras
 from fkeras import layers as L
+from tests.ids import plain
 
 X = np.ones((4, 3), "float32")
 
@@ -100,7 +101,7 @@ def test_an_eager_call_may_branch_but_not_return_nothing():
         ({"metrics": [forgets]}, "Metric 'forgets': its function returned None."),
         ({"metrics": [branches]}, "Metric 'branches': a Python branch"),
     ],
-    ids=str,
+    ids=plain,
 )
 def test_a_loss_or_metric_without_numbers_is_named(options, said):
     model = compiled(**options)
@@ -134,7 +135,7 @@ def test_a_size_below_zero_is_refused(make):
     check(error, "expected a shape of sizes >= 0, or None where one is not known, got (")
 
 
-@pytest.mark.parametrize("value", [-0.1, np.float32(-1), jnp.float32(-2.0)], ids=str)
+@pytest.mark.parametrize("value", [-0.1, np.float32(-1), jnp.float32(-2.0)], ids=plain)
 @pytest.mark.parametrize("kind", ["SGD", "Adam", "Adafactor"])
 def test_a_learning_rate_below_zero_is_refused(kind, value):
     cls = getattr(fkeras.optimizers, kind)

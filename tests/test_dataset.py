@@ -212,3 +212,14 @@ def test_models_take_data_sets():
     np.testing.assert_allclose(mine.predict(data, verbose=0), its.predict(x, verbose=0), rtol=1e-5)
     mine.fit(data.repeat(), epochs=2, steps_per_epoch=4, verbose=0)
     mine.fit(data.filter(lambda x, y: y.sum() > 0), epochs=2, verbose=0)
+
+
+def test_batches_of_rows_in_memory_are_gathered_when_they_are_taken():
+    taken = []
+    data = Dataset.of_batches(10, 4, lambda rows: (taken.append(len(rows)), rows * 2)[1], shuffle=True, seed=1)
+    assert len(data) == 3 and [x.shape for x in data.skip(1)] == [(4,), (2,)] and taken == [4, 2]
+    passes = [np.concatenate(list(data)).tolist() for _ in range(2)]
+    assert passes[0] != passes[1] and sorted(passes[0]) == sorted(passes[1]) == list(range(0, 20, 2))
+    data.epoch = 1
+    assert np.concatenate(list(data)).tolist() == passes[1]
+    assert [x.item() for x in data.unbatch().take(2)] == passes[0][:2]

@@ -196,7 +196,7 @@ def test_without_a_network_the_message_says_where_to_put_the_file(fetch, tmp_pat
 def test_only_https_unless_asked_for(fetch, site, tmp_path):
     for origin, hint in (
         ("http://a.org/x", r"Try https://, or pass allow_http=True"),
-        ("file:///etc/hosts", "got 'file:"),
+        ("ftp://a.org/x", "got 'ftp:"),
     ):
         with pytest.raises(ValueError, match=hint):
             get_file(origin=origin, cache_dir=tmp_path)
@@ -213,9 +213,20 @@ def test_only_https_unless_asked_for(fetch, site, tmp_path):
 
     site.trouble["/moved"] = lead("/data.bin")
     assert pathlib.Path(fetch("/moved")).read_bytes() == DATA
+    site.trouble["/in"] = lead("file:///etc/hosts")
+    with pytest.raises(OSError, match=r"Redirection to url 'file:///etc/hosts' is not allowed"):
+        fetch("/in")
     site.trouble["/out"] = lead("ftp://127.0.0.1/x")
     with pytest.raises(OSError, match="it leads to an address that is not https: ftp://127.0.0.1/x"):
         fetch("/out")
+
+
+def test_a_file_on_this_computer_is_copied(tmp_path):
+    (tmp_path / "mine.bin").write_bytes(DATA)
+    path = get_file(origin=(tmp_path / "mine.bin").as_uri(), cache_dir=tmp_path / "cache", file_hash=SHA)
+    assert pathlib.Path(path).read_bytes() == DATA
+    with pytest.raises(OSError, match=r"cannot download file:///.*none\.bin: .*No such file"):
+        get_file(origin=(tmp_path / "none.bin").as_uri(), cache_dir=tmp_path / "cache")
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "..", "a\\b"])

@@ -19,7 +19,7 @@ from fkeras.models import Input, Sequential
 from fkeras.saving import paths
 from tests.test_saving import assert_same
 
-FLIPS = int(os.environ.get("FKERAS_FLIPS", "24"))  # bytes turned in each file
+FLIPS = int(os.environ.get("FKERAS_FLIPS", "12"))  # bytes turned in each file
 
 
 def make(**name):

@@ -139,3 +139,86 @@ def test_code_is_never_run_whatever_safe_mode_says(safe_mode):
     twice = {"class_name": "Lambda", "module": "keras.layers", "config": {"name": "twice", "function": code}}
     with pytest.raises(ValueError, match="Lambda layer 'twice' holds the code of a Python function"):
         saving.deserialize_keras_object(json.loads(json.dumps(twice)), safe_mode=safe_mode)
+
+
+# ------------------------------------------------------------------------------------------- several files
+
+
+def wide():
+    return Sequential([Input((30,)), L.Dense(40, name="a"), L.BatchNormalization(name="n"), L.Dense(50, name="b")])
+
+
+def test_weights_over_several_files_come_back(tmp_path):
+    model, other = wide(), wide()
+    for count in (1, 2):
+        model.get_layer("a").set_weights([np.full((30, 40), count), np.ones(40)])
+        model.save_weights(tmp_path / "w.weights.json", max_shard_size=6e-6)
+        assert len(list(tmp_path.iterdir())) == 3  # those of the last save are gone
+        other.load_weights(tmp_path / "w.weights.json")
+        assert_same(other.get_weights(), model.get_weights())
+    kept = other.get_layer("a").get_weights()
+    model.get_layer("a").set_weights([np.full((30, 40), 9), np.ones(40)])
+    model.save_weights(tmp_path / "w.weights.json", max_shard_size=1)
+    other.load_weights(tmp_path / "w.weights.json", objects_to_skip=[other.get_layer("a")])
+    assert_same(other.get_layer("a").get_weights(), kept)
+    assert len(list(tmp_path.iterdir())) == 2
+    with pytest.raises(FileExistsError, match="w.weights.json': it exists"):
+        model.save_weights(tmp_path / "w.weights.json", overwrite=False, max_shard_size=1)
+
+
+def test_keras_reads_our_files_and_we_read_its(keras, tmp_path):
+    theirs = keras.Sequential([keras.Input((30,)), keras.layers.Dense(40), keras.layers.BatchNormalization(),
+                               keras.layers.Dense(50)])  # fmt: skip
+    ours = wide()
+    ours.save_weights(tmp_path / "ours.weights.json", max_shard_size=6e-6)
+    theirs.load_weights(tmp_path / "ours.weights.json")
+    assert_same(theirs.get_weights(), ours.get_weights())
+    theirs.set_weights([w + 1 for w in theirs.get_weights()])
+    theirs.save_weights(tmp_path / "theirs.weights.json", max_shard_size=8.2e-6)
+    ours.load_weights(tmp_path / "theirs.weights.json")
+    assert_same(ours.get_weights(), theirs.get_weights())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.replace('"total_size": ', '"total_size": 1'), r"it is damaged \(its checksum is wrong"),
+        (lambda t: '{"weight_map": 3}', "it has no 'weight_map'"),
+        (
+            lambda t: '{"weight_map": {"/layers/dense/vars": ["../x.h5"]}}',
+            "it names '../x.h5', expected files beside it",
+        ),
+        (lambda t: '{"weight_map": {"/layers/dense/vars": [3]}}', "it names '3', expected files beside it"),
+        (lambda t: '{"weight_map": {"/layers/dense/vars": ["lost.h5"]}}', "There is no file '.*lost.h5'"),
+        (lambda t: '{"weight_map": {}}', "Dense 'a' has 2 weights, the files have 0"),
+        (lambda t: "[", "it is not JSON"),
+    ],
+)
+def test_what_is_wrong_with_a_list_of_files_is_named(change, message, tmp_path):
+    model = wide()
+    path = tmp_path / "w.weights.json"
+    model.save_weights(path, max_shard_size=6e-6)
+    path.write_text(change(path.read_text()))
+    before = model.get_weights()
+    with pytest.raises((ValueError, OSError), match=message) as err:
+        model.load_weights(path)
+    assert "w.weights.json" in str(err.value)
+    assert_same(model.get_weights(), before)
+
+
+def test_files_of_two_saves_are_not_mixed(tmp_path):
+    """As a save leaves them that is killed while it puts them in their places."""
+    model, path = wide(), tmp_path / "w.weights.json"
+    model.save_weights(path, max_shard_size=6e-6)
+    before = (tmp_path / "w_00001.weights.h5").read_bytes()
+    model.save_weights(path, max_shard_size=6e-6)
+    (tmp_path / "w_00001.weights.h5").write_bytes(before)
+    with pytest.raises(ValueError, match="w.weights.json': 'w_00001.weights.h5' is of another save"):
+        model.load_weights(path)
+
+
+@pytest.mark.parametrize(("name", "size"), [("w.weights.h5", 1), ("w.weights.json", 0), ("w.weights.json", "2GB")])
+def test_a_size_of_files_needs_a_list_and_a_number(name, size, tmp_path):
+    with pytest.raises(ValueError, match=r"max_shard_size needs a path that ends in .weights.json and a size"):
+        wide().save_weights(tmp_path / name, max_shard_size=size)
+    assert not list(tmp_path.iterdir())

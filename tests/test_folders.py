@@ -141,6 +141,8 @@ def test_parts_are_disjoint_and_whole(folder):
         folder / "images", validation_split=0.4, subset="both", verbose=False, seed=1
     )
     every = utils.image_dataset_from_directory(folder / "images", shuffle=False, verbose=False)
+    labels = [[y.tolist() for _, y in held] for _ in range(2)]
+    assert labels[0] == labels[1] and labels[0][0] == ["/b/" in path for path in held.file_paths]
     assert len(held.file_paths) == 4 and sorted(train.file_paths + held.file_paths) == sorted(every.file_paths)
 
 
@@ -178,7 +180,7 @@ def test_arguments_that_contradict_each_other(folder, tmp_path):
         ({"color_mode": "gray"}, "expected color_mode 'grayscale', 'rgb' or 'rgba', got 'gray'"),
         ({"interpolation": "bilinar"}, "unknown interpolation 'bilinar'. Did you mean 'bilinear'"),
         ({"image_size": 224}, r"expected image_size as \(height, width\), got 224"),
-        ({"format": "grain"}, "format='grain' asks for a Grain data set"),
+        ({"format": "torch"}, "expected format None, 'tf' or 'grain', got 'torch'"),
         ({"crop_to_aspect_ratio": True, "pad_to_aspect_ratio": True}, "got both"),
     ):
         with pytest.raises(ValueError, match=message) as err:
@@ -192,6 +194,26 @@ def test_arguments_that_contradict_each_other(folder, tmp_path):
         utils.text_dataset_from_directory("nowhere")
     with pytest.raises(ValueError, match="ragged=True gives sounds of many lengths; give output_sequence_length"):
         utils.audio_dataset_from_directory(folder / "sounds", ragged=True)
+
+
+@pytest.mark.parametrize("color_mode", ["rgb", "grayscale"])
+def test_images_of_every_kind_are_read_as_by_keras(color_mode, tmp_path, its):
+    """Of 1, 8 and 16 bits, with palettes, with transparency."""
+    pil = pytest.importorskip("PIL.Image")
+    pixels = RANDOM.integers(0, 256, (8, 8, 4)).astype("uint8")
+    (tmp_path / "a").mkdir()
+    for name, img in {
+        "16": pil.fromarray(RANDOM.integers(0, 65536, (8, 8)).astype("uint16")),
+        "gray": pil.fromarray(pixels[..., 0]),
+        "gray and alpha": pil.fromarray(pixels[..., :2], "LA"),
+        "alpha": pil.fromarray(pixels),
+        "palette": pil.fromarray(pixels[..., :3]).quantize(16),
+        "black and white": pil.fromarray(pixels[..., 0] > 128),
+    }.items():
+        img.save(tmp_path / "a" / f"{name}.png")
+    settings = {"color_mode": color_mode, "image_size": (8, 8), "shuffle": False, "verbose": False}
+    want = its.image_dataset_from_directory(tmp_path, **settings)
+    assert_same_batches(utils.image_dataset_from_directory(tmp_path, **settings), want, 1.0)
 
 
 def test_a_broken_file_is_named(tmp_path):

@@ -115,10 +115,16 @@ def test_padded_rows_change_nothing(case, key):
 
 def test_every_registered_layer_is_in_the_catalog():
     # Models and what takes several inputs or a function has tests of its own.
-    elsewhere = {"InputLayer", "Model", "Sequential", "Lambda", "SpectralNormalization"} | {
+    elsewhere = {
+        "InputLayer",
+        "Model",
+        "Sequential",
+        "Lambda",
+        "SpectralNormalization",
         "Operation",
         "Operator",
         "GetItem",
+        "JaxLayer",
     }
     classes = {cls.__name__ for cls in layers.entries.values()}
     missing = classes - {row.kind for row in layer_rows(several_inputs=True)} - elsewhere
@@ -128,7 +134,13 @@ def test_every_registered_layer_is_in_the_catalog():
 def test_arguments_by_position_are_keras(keras):
     renamed = {"weights": "initial_table"}
     absent = {"lora_rank", "lora_alpha", "quantization_config", "gptq_unpacked_column_size", "args", "kwargs"}
-    elsewhere = {"InputLayer": "sparse, ragged", "Bidirectional": "weights", "Layer": "all", "Wrapper": "none"}
+    elsewhere = {
+        "InputLayer": "sparse, ragged",
+        "Bidirectional": "weights",
+        "Layer": "all",
+        "Wrapper": "none",
+        "JaxLayer": "own",
+    }
     seen = 0
     for name, own in layers.entries.items():
         other = getattr(keras.layers, name, None)

@@ -10,7 +10,7 @@ import pytest
 
 import fkeras
 from fkeras import ops
-from fkeras.core.ops_table import OPS
+from fkeras.core.operations import OPS
 from fkeras.layers.contract.base import Context
 from tests.catalog.ops import EAGER_ONLY, INTEGERS, NO_GRAPH, NO_NUMBERS, SPECIAL, cases, draw
 

@@ -1,6 +1,8 @@
 """Optimizers on variables, as lists of variables, several as one, and those of another library."""
 
 import copy
+import doctest
+import importlib
 import pickle
 from collections import namedtuple
 
@@ -373,3 +375,12 @@ def test_a_transformation_works_on_variables_and_says_what_it_cannot():
     model.layers[0].trainable = False
     with pytest.warns(UserWarning, match="`trainable` changed"):
         model.train_on_batch(X, Y)
+
+
+@pytest.mark.parametrize(
+    "name", ["core.variable", "core.tracing", "optim.variables", "optim.multi", "optim.transformation"]
+)
+def test_examples_run(name):
+    known = {"jax": jax, "jnp": jnp, "fkeras": fkeras, "SGD": O.SGD, "Adam": O.Adam}
+    found = doctest.testmod(importlib.import_module(f"fkeras.{name}"), extraglobs=known)
+    assert found.failed == 0 and found.attempted > 0

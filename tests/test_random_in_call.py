@@ -7,6 +7,7 @@ import pytest
 
 import fkeras
 from fkeras import layers
+from tests.ids import plain
 
 X = np.ones((10, 3), "float32")
 
@@ -41,7 +42,7 @@ def noisy(way="normal", **compiled):
 WAYS = ["normal", "generator", "dropout", "gamma", "categorical", lambda x: x + fkeras.random.normal(x.shape)]
 
 
-@pytest.mark.parametrize("way", WAYS, ids=str)
+@pytest.mark.parametrize("way", WAYS, ids=plain)
 def test_noise_is_new_at_every_step_and_every_call(way):
     model = noisy(way)
     losses = model.fit(X, X, epochs=4, batch_size=10, verbose=0).history["loss"]
@@ -55,7 +56,7 @@ def test_noise_is_new_at_every_step_and_every_call(way):
     np.testing.assert_array_equal(again.predict(X, verbose=0), first)
 
 
-@pytest.mark.parametrize("way", WAYS[:3], ids=str)
+@pytest.mark.parametrize("way", WAYS[:3], ids=plain)
 def test_noise_depends_on_its_row_not_on_devices_batches_or_padding(way):
     x = np.ones((40, 3), "float32")
     runs = []

@@ -557,6 +557,28 @@ def test_a_pydataset_is_shuffled_batch_by_batch(workers):
     np.testing.assert_allclose(straight, np.cumsum(range(8)) / np.arange(1, 9))
 
 
+@pytest.mark.parametrize("steps", [8, 3, 11])
+def test_epochs_of_so_many_steps_go_on_through_a_pydataset(steps):
+    """Scripts of Keras 2 give a data set's own length as steps_per_epoch."""
+
+    class Walked(Numbered):
+        """One that can be iterated over as well, as Keras 2's iterators."""
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            return self[0]
+
+    model = fkeras.Sequential([fkeras.Input((1,)), layers.Lambda(lambda x: x)])
+    model.compile("sgd", lambda t, p: p[:, 0])
+    for made in (Numbered, Walked):
+        data = made()
+        losses = model.fit(data, steps_per_epoch=steps, epochs=3, shuffle=False, verbose=0).history["loss"]
+        means = np.arange(3 * steps).reshape(3, steps) % 8
+        np.testing.assert_allclose(losses, means.mean(1), rtol=1e-6)
+
+
 def test_a_stateful_layer_refuses_parts():
     model = fkeras.Sequential([fkeras.Input(batch_shape=(4, 3, 1)), layers.LSTM(2, stateful=True), layers.Dense(1)])
     model.compile("sgd", "mse", distribute=DataParallel(1, accumulate=2))

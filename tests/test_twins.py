@@ -8,6 +8,7 @@ import pytest
 import fkeras
 from fkeras import layers as L
 from fkeras.layers.kernels.recurrence import Derived, scan_product
+from tests.ids import plain
 
 X = np.random.default_rng(0).normal(size=(6, 4, 3)).astype("float32")
 CLOSE = {"rtol": 1e-5, "atol": 1e-6}
@@ -164,7 +165,7 @@ def test_a_derivative_over_time_needs_no_compiler():
 # ------------------------------------------------------------------------------------- losses and logs
 
 
-@pytest.mark.parametrize("shape", [(4, 2), (4, 3, 2), (2,)], ids=str)
+@pytest.mark.parametrize("shape", [(4, 2), (4, 3, 2), (2,)], ids=plain)
 @pytest.mark.parametrize("kind", ["MeanSquaredError", "MeanAbsoluteError", "BinaryCrossentropy"])
 def test_a_mean_by_weights_without_weights_is_the_mean(kind, shape, keras):
     """`fit` and `evaluate` count every row, at each of its steps; they do not divide by rows alone."""
@@ -214,7 +215,7 @@ def logs_of(k, losses, metrics, weighted):
         ([None, "mse"], None, [["mse"], ["mse"]]),
         (["mse", None], [["mse"], ["mse"]], [["mse"], ["mse"]]),
     ],
-    ids=str,
+    ids=plain,
 )
 def test_logs_are_called_as_in_keras(losses, metrics, weighted, keras):
     ours, theirs = (logs_of(k, losses, metrics, weighted) for k in (fkeras, keras))
@@ -321,7 +322,7 @@ def test_the_layers_of_a_model_are_those_with_names_of_ones_own(keras):
 # -------------------------------------------------------------------------------------------- optimizers
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", lambda: fkeras.optimizers.LossScaleOptimizer("sgd")], ids=str)
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", lambda: fkeras.optimizers.LossScaleOptimizer("sgd")], ids=plain)
 def test_a_step_that_trains_nothing_is_no_iteration(optimizer):
     def make():
         model = fkeras.Sequential([L.Input((3,)), L.Dense(3), L.GaussianNoise(1.0)])

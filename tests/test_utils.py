@@ -18,18 +18,39 @@ from fkeras import utils
         lambda u: u.normalize(np.arange(6.0).reshape(2, 3)),
         lambda u: u.normalize(np.arange(6.0).reshape(2, 3), order=1),
         lambda u: u.pad_sequences([[1, 2, 3], [4]], maxlen=2),
+        lambda u: u.pad_sequences([["a", "b"], ["c"]], value="pad", dtype="<U3"),
         lambda u: u.pad_sequences([[1, 2, 3], [4], []], padding="post", truncating="post", value=-1.0, dtype="float32"),
     ],
 )
 def test_array_helpers_are_keras(call, keras):
     want, got = call(keras.utils), call(utils)
     assert got.dtype == want.dtype
-    np.testing.assert_allclose(got, want, rtol=1e-6)
+    if want.dtype.kind == "U":
+        assert got.tolist() == want.tolist()
+    else:
+        np.testing.assert_allclose(got, want, rtol=1e-6)
 
 
 def test_labels_out_of_range_are_refused():
     with pytest.raises(ValueError, match=r"labels must be in \[0, 3\), got values from 0 to 7"):
         utils.to_categorical([0, 7], 3)
+
+
+def test_texts_need_a_dtype_that_holds_them():
+    with pytest.raises(ValueError, match="value='pad' is a text, which dtype int32 cannot hold; pass dtype=object"):
+        utils.pad_sequences([["a"]], value="pad")
+    assert utils.pad_sequences([["a", "b"], ["c"]], value="-", dtype=object).tolist() == [["a", "b"], ["-", "c"]]
+
+
+def test_arrays_of_jax_stay_what_they_are(keras):
+    import jax.numpy as jnp
+
+    for call, dtype in ((lambda u, a: u.normalize(a), "float32"), (lambda u, a: u.to_categorical(a, 9), "int32")):
+        given = jnp.arange(6, dtype=dtype).reshape(2, 3)
+        got, want = call(utils, given), call(keras.utils, given)
+        assert isinstance(got, type(given)) and isinstance(want, type(given))
+        np.testing.assert_allclose(got, want, rtol=1e-6)
+        assert isinstance(call(utils, np.asarray(given)), np.ndarray)
 
 
 def test_split_dataset():

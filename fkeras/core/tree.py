@@ -43,6 +43,40 @@ def join(a, b):
     return out | {k: v for k, v in b.items() if k not in a}
 
 
+def at(tree, path):
+    """Returns the part of a nested dict at a path, {} where there is none.
+
+    Example:
+        >>> at({"a": {"b": {"c": 1}}}, ("a", "b")), at({}, ("a",))
+        ({'c': 1}, {})
+    """
+    for key in path:
+        tree = tree.get(key, {})
+    return tree
+
+
+def put(tree, path, part):
+    """Returns a nested dict with `part` at a path; what lies beside the path is not copied.
+
+    Example:
+        >>> put({"a": {"b": 1}}, ("a", "c"), 2)
+        {'a': {'b': 1, 'c': 2}}
+    """
+    if not path:
+        return part
+    return {**tree, path[0]: put(tree.get(path[0], {}), path[1:], part)}
+
+
+def like(tree, form):
+    """Returns a nested dict with the keys of `form` alone.
+
+    Example:
+        >>> like({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 0}})
+        {'a': {'b': 1}}
+    """
+    return {k: like(tree[k], v) if isinstance(v, dict) else tree[k] for k, v in form.items()}
+
+
 def is_flat_dict(tree):
     """True for a dict none of whose values is a list, tuple or dict itself.
 

@@ -45,7 +45,9 @@ class Values(np.ndarray):
         return got if isinstance(got, np.ndarray) else Values.of(_plain(got))
 
     def __hash__(self):
-        return hash(self.item())  # of one value: a label may be a key of a dict
+        if self.ndim:
+            raise TypeError("an array of several values cannot be a key")
+        return hash(self.item())  # one value, such as a label, can
 
 
 def _plain(value):
@@ -84,13 +86,23 @@ class Dataset:
     @classmethod
     def of_rows(cls, n, read, shuffle=False, seed=None, about=None):
         """Returns the data set of read(0), ..., read(n - 1), read by threads; with `shuffle` anew in every epoch."""
-        seed = rng.next_seed() if seed is None else seed
+        order = _order(n, shuffle, seed)
+        return cls(lambda epoch: (([lambda i=i: read(i)], _first) for i in order(epoch).tolist()), n, about)
+
+    @classmethod
+    def of_batches(cls, n, batch_size, gather, shuffle=False, seed=None):
+        """Returns the data set of batches of n rows in memory: `gather` takes an array of their numbers.
+
+        No thread reads ahead: it would cost more than the gathering.
+        """
+        order = _order(n, shuffle, seed)
 
         def plan(epoch):
-            order = np.random.default_rng([seed, epoch]).permutation(n) if shuffle else np.arange(n)
-            return (([lambda i=i: read(i)], _first) for i in order.tolist())
+            rows = order(epoch)
+            for start in range(0, n, batch_size):
+                yield (), lambda _, start=start: gather(rows[start : start + batch_size])
 
-        return cls(plan, n, about)
+        return cls(plan, -(-n // batch_size))
 
     # ------------------------------------------------------------------------------------- reading
 
@@ -289,6 +301,12 @@ class _Sized(Dataset):
 
 
 # ---------------------------------------------------------------------------------------------- elements
+
+
+def _order(n, shuffle, seed):
+    """Returns the function of the epoch that gives the order of n rows."""
+    seed = rng.next_seed() if seed is None else seed
+    return lambda epoch: np.random.default_rng([seed, epoch]).permutation(n) if shuffle else np.arange(n)
 
 
 def _first(read):

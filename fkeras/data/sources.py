@@ -374,7 +374,7 @@ class BatchSource(Source):
         self.indexed = isinstance(data, PyDataset) or (
             hasattr(data, "__getitem__") and hasattr(data, "__len__") and not hasattr(data, "__iter__")
         )
-        self.is_iterator = isinstance(data, collections.abc.Iterator)
+        self.is_iterator = isinstance(data, collections.abc.Iterator) and not isinstance(data, PyDataset)
         self.known = _length(data)
         if hasattr(data, "num_batches"):
             self.known = data.num_batches
@@ -433,7 +433,7 @@ class BatchSource(Source):
             while self.steps is None or given < self.steps:
                 batch = self._next() if given or first is None else first
                 if batch is None:
-                    if self.is_iterator or self.given_steps is None or given == 0:
+                    if self.is_iterator or self.given_steps is None or not self.at:  # not a batch in a whole pass
                         return
                     if self.shuffle:
                         self.seed = (*np.atleast_1d(self.seed).tolist(), given)

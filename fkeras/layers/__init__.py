@@ -2,6 +2,14 @@
 
 from fkeras.core.settings import deserialize, nearest, serialize
 from fkeras.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
+from fkeras.layers.adaptive_pooling import (
+    AdaptiveAveragePooling1D,
+    AdaptiveAveragePooling2D,
+    AdaptiveAveragePooling3D,
+    AdaptiveMaxPooling1D,
+    AdaptiveMaxPooling2D,
+    AdaptiveMaxPooling3D,
+)
 from fkeras.layers.attention import AdditiveAttention, Attention, GroupQueryAttention, MultiHeadAttention
 from fkeras.layers.cells import GRUCell, LSTMCell, SimpleRNNCell
 from fkeras.layers.contract.base import Context, Layer, Variable, Weight
@@ -32,8 +40,9 @@ from fkeras.layers.dropout import (
     SpatialDropout2D,
     SpatialDropout3D,
 )
-from fkeras.layers.embedding import Embedding
+from fkeras.layers.embedding import Embedding, ReversibleEmbedding
 from fkeras.layers.input import Input, InputLayer
+from fkeras.layers.jax_layer import JaxLayer
 from fkeras.layers.locally_connected import LocallyConnected1D, LocallyConnected2D
 from fkeras.layers.merging import (
     Add,
@@ -98,6 +107,12 @@ __all__ = [
     "RNN",
     "Activation",
     "ActivityRegularization",
+    "AdaptiveAveragePooling1D",
+    "AdaptiveAveragePooling2D",
+    "AdaptiveAveragePooling3D",
+    "AdaptiveMaxPooling1D",
+    "AdaptiveMaxPooling2D",
+    "AdaptiveMaxPooling3D",
     "Add",
     "AdditiveAttention",
     "AlphaDropout",
@@ -149,6 +164,7 @@ __all__ = [
     "Input",
     "InputLayer",
     "InputSpec",
+    "JaxLayer",
     "LSTMCell",
     "Lambda",
     "Layer",
@@ -174,6 +190,7 @@ __all__ = [
     "RepeatVector",
     "Rescaling",
     "Reshape",
+    "ReversibleEmbedding",
     "SeparableConv1D",
     "SeparableConv2D",
     "SimpleRNN",

@@ -13,6 +13,7 @@ from fkeras.layers.contract.spatial import Spatial
 from fkeras.layers.contract.weight_settings import KernelBias, weight
 from fkeras.layers.contract.windows import Window
 from fkeras.layers.kernels import convolution as kernels
+from fkeras.layers.lora import Lora
 
 # -------------------------------------------------------------------------------------- pure functions
 
@@ -201,7 +202,7 @@ class Convolution(Spatial):
         return self.activation(self.as_given(y))
 
 
-class Conv(KernelBias, Convolution):
+class Conv(KernelBias, Lora, Convolution):
     """Base of Conv1D, Conv2D and Conv3D: y = activation(conv(x, kernel) + bias).
 
     Args:
@@ -219,6 +220,7 @@ class Conv(KernelBias, Convolution):
         kernel_regularizer, bias_regularizer: Penalties on the weights.
         activity_regularizer: Penalty on the output.
         kernel_constraint, bias_constraint: Applied to the weights after each update.
+        lora_rank, lora_alpha: See `Lora`.
 
     Input shape:
         [B, *space, C], or [B, C, *space] with "channels_first".
@@ -234,7 +236,7 @@ class Conv(KernelBias, Convolution):
         (2, 5, 5, 8)
 
     Reference:
-        As Keras 3, without its `lora_rank`.
+        As Keras 3.
     """
 
     filters: int = setting(positive_int)
@@ -257,7 +259,7 @@ class Conv(KernelBias, Convolution):
     def declare(self, shape):
         self.check_input(shape)
         size = (*self.kernel_size, self.known_channels(shape) // self.groups, self.filters)
-        return self.with_bias({"kernel": weight(self, "kernel", size)}, self.filters)
+        return self.with_adapters(self.with_bias({"kernel": weight(self, "kernel", size)}, self.filters))
 
     def forward(self, params, state, x, ctx):
         x = self.channels_last(x)

@@ -27,6 +27,7 @@ from fkeras.layers.contract.weight_settings import (
     weight,
 )
 from fkeras.layers.contract.windows import each_alone
+from fkeras.layers.lora import Lora
 
 # -------------------------------------------------------------------------------------- pure functions
 
@@ -147,7 +148,7 @@ def unmasked_steps(x, mask_value=0.0):
 
 
 @layers.register
-class Dense(KernelBias, Layer):
+class Dense(KernelBias, Lora):
     """Fully connected layer: y = activation(x @ kernel + bias) over the last axis.
 
     Args:
@@ -158,6 +159,7 @@ class Dense(KernelBias, Layer):
         kernel_regularizer, bias_regularizer: Penalties on the weights.
         activity_regularizer: Penalty on the output.
         kernel_constraint, bias_constraint: Applied to the weights after each update.
+        lora_rank, lora_alpha: See `Lora`.
 
     Input shape: [B, ..., I]. Output shape: [B, ..., units].
 
@@ -166,7 +168,7 @@ class Dense(KernelBias, Layer):
         (2, 4)
 
     Reference:
-        As Keras 3, without its `lora_rank` and quantization.
+        As Keras 3, without its quantization.
     """
 
     units: int = setting(positive_int)
@@ -188,7 +190,7 @@ class Dense(KernelBias, Layer):
 
     def declare(self, shape):
         kernel, bias = weight(self, "kernel", (shape[-1], self.units)), weight(self, "bias", (self.units,))
-        return {"kernel": kernel, "bias": bias} if self.use_bias else {"kernel": kernel}
+        return self.with_adapters({"kernel": kernel, "bias": bias} if self.use_bias else {"kernel": kernel})
 
     def forward(self, params, state, x, ctx):
         return self.activation(dense(x, params["kernel"], params.get("bias"))), state
@@ -201,7 +203,7 @@ class Dense(KernelBias, Layer):
 
 
 @layers.register
-class EinsumDense(KernelBiasInitializers, KernelBiasRegularizers, KernelBiasConstraints, Layer):
+class EinsumDense(KernelBiasInitializers, KernelBiasRegularizers, KernelBiasConstraints, Lora):
     """Dense layer over any axes: y = activation(einsum(equation, x, kernel) + bias).
 
     Args:
@@ -211,14 +213,14 @@ class EinsumDense(KernelBiasInitializers, KernelBiasRegularizers, KernelBiasCons
         activation: Function of the result; None is linear.
         bias_axes: Letters of the output that the bias has; None is no bias.
         kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, kernel_constraint,
-        bias_constraint: As in Dense. Scaled initializers count fans by the equation.
+        bias_constraint, lora_rank, lora_alpha: As in Dense. Scaled initializers count fans by the equation.
 
     Example:
         >>> EinsumDense("abc,cd->abd", (None, 4), bias_axes="d")(jnp.ones((2, 5, 3))).shape
         (2, 5, 4)
 
     Reference:
-        As Keras 3, without its `lora_rank` and quantization.
+        As Keras 3, without its quantization.
     """
 
     equation: str
@@ -243,7 +245,7 @@ class EinsumDense(KernelBiasInitializers, KernelBiasRegularizers, KernelBiasCons
         weights = {"kernel": weight(self, "kernel", kernel, start)}
         if bias is not None:
             weights["bias"] = weight(self, "bias", bias)
-        return weights
+        return self.with_adapters(weights)
 
     def forward(self, params, state, x, ctx):
         y = einsum_dense(x, params["kernel"], params.get("bias"), equation=self.equation)

@@ -6,9 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from fkeras import constraints, initializers, regularizers
+from fkeras.core import dtypes
 from fkeras.core.settings import optional, positive_int, setting
-from fkeras.layers.contract.base import Layer, Spec, layers
+from fkeras.layers.contract import custom
+from fkeras.layers.contract.base import Spec, Weight, layers
 from fkeras.layers.contract.weight_settings import weight
+from fkeras.layers.lora import Lora
 
 
 def embed(indices, embeddings):
@@ -29,7 +32,7 @@ def embed(indices, embeddings):
 
 
 @layers.register
-class Embedding(Layer):
+class Embedding(Lora):
     """Turns whole numbers into trained vectors.
 
     Args:
@@ -37,6 +40,7 @@ class Embedding(Layer):
         output_dim: Size of the vectors.
         embeddings_initializer, embeddings_regularizer, embeddings_constraint: Of the table.
         mask_zero: Index 0 is padding: the output's mask is False there.
+        lora_rank, lora_alpha: See `Lora`.
         initial_table: Array [input_dim, output_dim] that the table starts from, or None; not part of the config.
 
     Input shape: [...] of ints, or of floats that are whole. Output shape: [..., output_dim].
@@ -57,6 +61,7 @@ class Embedding(Layer):
     mask_zero: bool = False
     initial_table: Any = setting(default=None, saved=False)
     takes_ints = "only"
+    adapts = "embeddings"
     casts = False  # rows are cast, not the table: less to do, and the gradients of a row add up in float32
 
     def check(self):
@@ -71,7 +76,7 @@ class Embedding(Layer):
     def declare(self, shape):
         start = None if self.initial_table is None else _Given(self.initial_table)
         table = (self.input_dim, self.output_dim)
-        return {"embeddings": weight(self, "embeddings", table, start)}
+        return self.with_adapters({"embeddings": weight(self, "embeddings", table, start)})
 
     def forward(self, params, state, x, ctx):
         return embed(x, params["embeddings"]).astype(self.dtype.compute_dtype), state
@@ -104,6 +109,75 @@ class Embedding(Layer):
         a = jnp.asarray(a)
         # Straight to ints: in bfloat16 on the way there, indices above 256 would be rounded.
         return a if jnp.issubdtype(a.dtype, jnp.integer) else a.astype(jnp.int32)
+
+
+@layers.register
+class ReversibleEmbedding(Embedding):
+    """An `Embedding` that also computes the way back: logits = x @ table.T, with `layer(x, reverse=True)`.
+
+    Args:
+        input_dim, output_dim, embeddings_initializer, embeddings_regularizer, embeddings_constraint, mask_zero: As in
+            `Embedding`.
+        tie_weights: The way back uses the same table; else one of its own, `reverse_embeddings`.
+        reverse_dtype: Dtype that the way back is computed in; None is the layer's.
+        logit_soft_cap: Logits are held inside of it: cap * tanh(logits / cap); None leaves them.
+
+    Example:
+        >>> layer = ReversibleEmbedding(10, 4)
+        >>> layer(layer(jnp.array([[1, 2, 3]])), reverse=True).shape
+        (1, 3, 10)
+
+    Reference:
+        Press & Wolf, "Using the Output Embedding to Improve Language Models", 2016, arXiv:1608.05859; as Keras 3.
+    """
+
+    input_dim: int = setting(positive_int)
+    output_dim: int = setting(positive_int)
+    tie_weights: bool = True
+    embeddings_initializer: Any = setting(initializers, "uniform")
+    embeddings_regularizer: Any = setting(optional(regularizers), None)
+    embeddings_constraint: Any = setting(optional(constraints), None)
+    mask_zero: bool = False
+    reverse_dtype: Any = setting(optional(lambda d: dtypes.policy(d).compute_dtype), None)
+    logit_soft_cap: Any = setting(optional(float), None)
+    takes_ints = True
+
+    def pack(self, x, reverse=False):
+        return custom.pack(x, (), {"reverse": True}) if reverse else x
+
+    def declare(self, shape):
+        weights = super().declare(shape)
+        if not self.tie_weights:
+            back = (self.output_dim, self.input_dim)
+            weights["reverse_embeddings"] = Weight(back, self.embeddings_initializer)
+        return weights
+
+    def _compare(self, declared, shape):
+        """Any shape fits: the table is the same both ways."""
+
+    def _cast_input(self, a, compute):
+        a = jnp.asarray(a)
+        return a.astype(compute) if jnp.issubdtype(a.dtype, jnp.floating) else a
+
+    def forward(self, params, state, x, ctx):
+        (x,), options = custom.unpack(x)
+        if not options.get("reverse"):
+            return super().forward(params, state, x.astype(jnp.int32), ctx)
+        table = params["embeddings"].T if self.tie_weights else params["reverse_embeddings"]
+        dtype = self.reverse_dtype or self.dtype.compute_dtype
+        logits = x.astype(dtype) @ table.astype(dtype)
+        cap = self.logit_soft_cap
+        return (logits if cap is None else cap * jnp.tanh(logits / cap)), state
+
+    def compute_mask(self, x, mask=None):
+        (x,), options = custom.unpack(x)
+        return super().compute_mask(x) if not options.get("reverse") else None
+
+    def compute_output_spec(self, x):
+        (x,), options = custom.unpack(x)
+        if not options.get("reverse"):
+            return super().compute_output_spec(x)
+        return Spec((*x.shape[:-1], self.input_dim), self.reverse_dtype or self.dtype.compute_dtype)
 
 
 class _Given:

@@ -66,7 +66,7 @@ def masked_mean(x, mask):
     real = mask.astype(bool)[..., None]
     count = jnp.sum(real, 1, dtype=jnp.float32)
     total = jnp.sum(jnp.where(real, x, 0), 1, dtype=at_least_float32(x.dtype))
-    return (total / jnp.maximum(count, 1)).astype(x.dtype)
+    return (total / jnp.maximum(count, 1).astype(total.dtype)).astype(x.dtype)
 
 
 def _windows(x, pool_size, strides, padding):

@@ -1,10 +1,9 @@
 """Keras's `ops`: functions on arrays, usable under jit, grad, vmap and pmap; on symbols they record calls in the graph.
 
-On arrays each is a thin skin over JAX with Keras's names, arguments and dtypes. `fkeras.core.ops_table` says what an op
-is.
+On arrays each is a thin skin over JAX with Keras's names, arguments and dtypes (see `fkeras.core.operations`).
 """
 
-from fkeras.core.ops_table import exported as _exported
+from fkeras.core.operations import exported as _exported
 from fkeras.ops import control as control
 from fkeras.ops import einops as einops
 from fkeras.ops import image as image

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fkeras.core import dtypes
-from fkeras.core.ops_table import FLOAT, as_array, dtype_of, op, other_name, result_type, row, standard_dtype, to_float
+from fkeras.core.operations import FLOAT, as_array, dtype_of, op, other_name, result_type, row, standard_dtype, to_float
 
 HOME = "numpy"
 

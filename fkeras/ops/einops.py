@@ -4,7 +4,7 @@ import re
 
 import jax.numpy as jnp
 
-from fkeras.core.ops_table import op
+from fkeras.core.operations import op
 
 
 @op("einops", "Rearrange", raw="pattern")

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fkeras.core import dtypes
-from fkeras.core.ops_table import OPS, as_array, op, result_type, to_float
+from fkeras.core.operations import OPS, as_array, op, result_type, to_float
 from fkeras.core.settings import nearest
 
 HOME = "image"

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from fkeras.core.ops_table import op, row, to_float
+from fkeras.core.operations import op, row, to_float
 
 HOME = "linalg"
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fkeras.core import dtypes
-from fkeras.core.ops_table import op, other_name, result_type, row, to_float
+from fkeras.core.operations import op, other_name, result_type, row, to_float
 from fkeras.ops import ctc
 from fkeras.ops.arrays import dense
 

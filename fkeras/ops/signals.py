@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fkeras.core.ops_table import op, row
+from fkeras.core.operations import op, row
 from fkeras.core.windows import window_values
 
 HOME = "math"

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fkeras.core.dtypes import at_least_float32
-from fkeras.core.settings import Configured, Registry, custom_object_scope, optional, serialize, setting
+from fkeras.core.settings import Configured, Registry, optional, serialize, setting
 from fkeras.core.tree import flatten
 from fkeras.optim.clipping import clip_by_global_norm, clip_by_norm
 from fkeras.optim.rates import Rate, placed_like, rate, takes_step
@@ -579,29 +579,3 @@ def _show(paths):
 
 
 # -------------------------------------------------------------------------------------- the family
-
-
-def get(identifier):
-    """Returns the optimizer that a name in any case, class, object or config dict means; None stays None.
-
-    Raises:
-        ValueError: No such name. TypeError: not an optimizer.
-
-    Example:
-        >>> get("rmsprop")
-        RMSprop(name='rm_sprop')
-    """
-    from fkeras.optim.transformation import Transformation, is_transformation
-
-    if is_transformation(identifier):
-        return Transformation(identifier)
-    found = optimizers.get(identifier)
-    if found is None or isinstance(found, Optimizer):
-        return found
-    raise TypeError(f"expected an optimizer, its name or its config, got {found!r} ({type(found).__name__}).")
-
-
-def deserialize(config, custom_objects=None):
-    """Returns the optimizer that a config dict describes, its class name in any case."""
-    with custom_object_scope(custom_objects or {}):
-        return get(config)

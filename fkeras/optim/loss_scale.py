@@ -7,7 +7,8 @@ import jax.numpy as jnp
 
 from fkeras.core.dtypes import at_least_float32
 from fkeras.core.settings import positive_int, setting
-from fkeras.optim.base import Optimizer, get, optimizers, rate
+from fkeras.optim.base import Optimizer, optimizers, rate
+from fkeras.optim.resolve import get
 from fkeras.optim.schedules import number
 from fkeras.optim.variables import Count
 

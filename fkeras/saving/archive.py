@@ -32,6 +32,8 @@ def write_model(model, filepath, overwrite=True, include_optimizer=True, zipped=
         return
     with replacing_folder(filepath, overwrite, "config.json") as fresh:
         for name, data in members.items():
+            if name.endswith(".json"):  # which in an archive has the archive's checksum
+                data = json.dumps(configs.checked(json.loads(data))).encode()
             with open(os.path.join(fresh, name), "wb") as file:
                 file.write(data)
 
@@ -47,8 +49,8 @@ def _members(model, include_optimizer):
     with h5py.File(held, "w") as file:
         weights.write(model, file)
     return {
-        "metadata.json": json.dumps(configs.checked(metadata)).encode(),
-        "config.json": json.dumps(configs.checked(config)).encode(),
+        "metadata.json": json.dumps(metadata).encode(),
+        "config.json": json.dumps(config).encode(),
         "model.weights.h5": held.getvalue(),
     }
 

@@ -2,7 +2,7 @@
 
 import os
 
-from fkeras.saving import archive, configs, files, hdf5, paths, tensorflow, weights
+from fkeras.saving import archive, configs, files, hdf5, paths, shards, tensorflow, weights
 from fkeras.saving import keras_versions as ages
 from fkeras.saving.compiling import compile_from
 from fkeras.saving.order import store
@@ -123,14 +123,24 @@ def _from_json(text, where, custom_objects):
     return model
 
 
-def save_weights(model, filepath, overwrite=True):
+def save_weights(model, filepath, overwrite=True, max_shard_size=None):
     """Saves the weights alone: `x.weights.h5` in Keras 3's layout (with the optimizer's state), `x.h5` in Keras 2's.
+
+    Args:
+        model: A built model.
+        filepath: Path, or an open h5py file or group.
+        overwrite: False refuses to replace an existing file.
+        max_shard_size: Gigabytes that one file may have; then the path is `x.weights.json`, a list of the files.
 
     Raises:
         ValueError: The path does not end in .h5, or the model is not built.
         FileExistsError: The file exists and `overwrite` is False.
     """
     path = filepath if _is_open(filepath) else paths.path_of(filepath, "save_weights")
+    if max_shard_size is not None:
+        model._require_built("save weights")
+        shards.write(model, _shown(path) if _is_open(path) else path, max_shard_size, overwrite)
+        return
     if not _is_open(path) and not path.endswith(HDF5_ENDINGS):
         raise ValueError(f"save_weights: expected a path that ends in .weights.h5 or .h5, got {path!r}.")
     model._require_built("save weights")
@@ -170,6 +180,9 @@ def load_weights(model, filepath, skip_mismatch=False, by_name=False, objects_to
 def _load_weights(model, path, where, options):
     if not _is_open(path) and archive.is_archive(path):
         archive.load_weights(model, path, where, **options)
+        return
+    if not _is_open(path) and path.endswith(shards.ENDING):
+        shards.load(model, path, where, **options)
         return
     if not _is_open(path) and (tensorflow.is_saved_model(path) or tensorflow.is_checkpoint(path)):
         if options.pop("by_name"):

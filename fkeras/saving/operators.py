@@ -3,7 +3,7 @@
 import numpy as np
 
 from fkeras import activations
-from fkeras.core import ops_table as table
+from fkeras.core import operations as table
 from fkeras.core.settings import get_registered_name, get_registered_object, serialize, snake_case
 from fkeras.core.symbol import Symbol
 from fkeras.graphs.graph import node_arguments

@@ -19,6 +19,8 @@ def inner_layers(layer):
 
 def own_weights(layer):
     """Returns the layer's own variables, trained ones before running ones, without those of inner layers."""
+    if layer._cell is not None and (saved := getattr(layer, "saved_weights", None)) is not None:
+        return saved
     declared = layer._cell.declared if layer._cell is not None else {}
     declared = {n: w for n, w in declared.items() if getattr(w, "saved", True)}  # not the states a layer keeps
     return [Variable(layer, n) for kind in (True, False) for n, w in declared.items() if w.trainable is kind]

@@ -20,7 +20,7 @@ from fkeras import callbacks as callbacks_lib
 from fkeras import optim
 from fkeras.compiled.programs import CompileReport, Programs
 from fkeras.compiled.quick_jit import jit_once
-from fkeras.core import flags, rng, tree
+from fkeras.core import flags, messages, rng, tree
 from fkeras.core import host_random as draws
 from fkeras.core.settings import named_arguments
 from fkeras.data import feed
@@ -816,7 +816,8 @@ def _joined(model, outputs):
 
 def _verbosity(verbose):
     """Returns how much to print: nothing but in the process that prints."""
-    return (1 if verbose == "auto" else int(verbose)) if processes.is_main() else 0
+    usual = 1 if messages.is_interactive_logging_enabled() else 2
+    return (usual if verbose == "auto" else int(verbose)) if processes.is_main() else 0
 
 
 def _fetch(devices, out, rows):

@@ -1,11 +1,26 @@
 """NumPy helpers that prepare data: one-hot labels, unit vectors, padded sequences, splits, (x, y, sample_weight)."""
 
+import functools
+
+import jax
 import numpy as np
 
 from fkeras.core import rng
 from fkeras.data import Dataset
 
 
+def _in_kind(fn):
+    """A function of arrays returns an array of JAX for one of JAX, else one of NumPy."""
+
+    @functools.wraps(fn)
+    def call(x, *args, **kwargs):
+        out = fn(x, *args, **kwargs)
+        return jax.numpy.asarray(out) if isinstance(x, jax.Array) else out
+
+    return call
+
+
+@_in_kind
 def to_categorical(x, num_classes=None):
     """One-hot rows for integer class labels.
 
@@ -35,6 +50,7 @@ def to_categorical(x, num_classes=None):
     return np.eye(num_classes)[labels]
 
 
+@_in_kind
 def normalize(x, axis=-1, order=2):
     """Scales `x` to unit norm of that `order` along `axis`; zero vectors stay zero.
 
@@ -54,7 +70,7 @@ def pad_sequences(sequences, maxlen=None, dtype="int32", padding="pre", truncati
     Args:
         sequences: List of sequences of numbers or of equally shaped arrays.
         maxlen: Length; by default that of the longest.
-        dtype: Of the result.
+        dtype: Of the result; object or "<U9" for texts.
         padding, truncating: "pre" or "post": at which end values are added or dropped.
         value: The padding value.
 
@@ -69,7 +85,11 @@ def pad_sequences(sequences, maxlen=None, dtype="int32", padding="pre", truncati
         raise ValueError("pad_sequences: expected a list of sequences, one per row.")
     maxlen = max(map(len, sequences), default=0) if maxlen is None else maxlen
     inner = next((np.asarray(s).shape[1:] for s in sequences if len(s)), ())
-    kind = np.dtype(dtype) if not isinstance(value, str) else object
+    kind = np.dtype(dtype)
+    if isinstance(value, str) and kind.kind not in "OU":
+        raise ValueError(
+            f"pad_sequences: value={value!r} is a text, which dtype {kind} cannot hold; pass dtype=object."
+        )
     out = np.full((len(sequences), maxlen, *inner), value, kind)
     for row, s in zip(out, sequences, strict=True):
         if not len(s) or not maxlen:

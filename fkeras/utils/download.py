@@ -33,7 +33,7 @@ def get_file(
 
     Args:
         fname: Name in the cache; by default that in `origin`.
-        origin: Its address, https://...
+        origin: Its address, https://..., or file:///... on this computer.
         untar: Old word for `extract`.
         md5_hash: Old word for `file_hash` by MD5.
         file_hash: SHA-256 (64 hexadecimal digits) or MD5 (32) that the file has to have: checked after a download, and
@@ -55,8 +55,8 @@ def get_file(
     """
     from fkeras.utils import archives, transfer  # here, so that `import fkeras` stays light
 
-    check_origin = functools.partial(_check_origin, allow_http=allow_http)
-    check_origin(origin)
+    schemes = ("https", "http") if allow_http else ("https",)
+    _check_origin(origin, (*schemes, "file"))
     if md5_hash is not None and file_hash is None:
         file_hash, hash_algorithm = md5_hash, "md5"
     check = None if file_hash is None else _Hash(file_hash, hash_algorithm)
@@ -69,7 +69,7 @@ def get_file(
             fresh = True
         if fresh:
             say(f"Downloading data from {origin}")
-            transfer.download(origin, target, check, check_origin)
+            transfer.download(origin, target, check, functools.partial(_check_origin, schemes=schemes))
         if folder is None:
             return str(target)
         if fresh or not folder.is_dir():
@@ -82,12 +82,11 @@ def cache_folder(cache_dir=None):
     return pathlib.Path(cache_dir or os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
 
 
-def _check_origin(origin, allow_http):
+def _check_origin(origin, schemes):
     scheme = urllib.parse.urlsplit(origin or "").scheme
-    if scheme == "https" or (allow_http and scheme == "http"):
-        return
-    hint = "Try https://, or pass allow_http=True." if scheme == "http" else ""
-    raise ValueError(f"get_file: expected origin as an address https://..., got {origin!r}. {hint}".rstrip())
+    if scheme not in schemes:
+        hint = " Try https://, or pass allow_http=True." if scheme == "http" else ""
+        raise ValueError(f"get_file: expected origin as an address https://..., got {origin!r}.{hint}")
 
 
 def _places(fname, origin, unpack, cache_subdir, cache_dir):

@@ -57,13 +57,14 @@ def image_dataset_from_directory(
         shuffle: A new order in every epoch; False: the order of the paths.
         seed: Of the order and of the split.
         validation_split: Share of the files that is kept for validation.
-        subset: With `validation_split`: "training", "validation", or "both" for a pair of data sets.
+        subset: With `validation_split`: "training", "validation", or "both" for a pair of data sets, of which the
+            second keeps its order.
         interpolation: "bilinear", "nearest", "bicubic", "area", "lanczos3", "lanczos5", "gaussian", "mitchellcubic".
         follow_links: Whether links to folders are followed.
         crop_to_aspect_ratio: Crop the middle to the form of `image_size` before resizing.
         pad_to_aspect_ratio: Put black bars around the image before resizing.
         data_format: "channels_last" or "channels_first"; by default `config.image_data_format()`.
-        format: None. Keras chooses between tf.data and Grain here; this returns neither, but the `Dataset` below.
+        format: None, "tf" or "grain", between which Keras chooses; here it is always the `Dataset` below.
         verbose: Print how many files there are.
 
     Returns:
@@ -208,10 +209,6 @@ def _pad_to_longest(audios):
 def check_format(what, format):
     if format not in (None, "tf", "grain"):
         raise ValueError(f"{what}: expected format None, 'tf' or 'grain', got {format!r}.")
-    if format == "grain":
-        raise ValueError(
-            f"{what}: format='grain' asks for a Grain data set; leave it out, the result has map, batch, ..."
-        )
 
 
 # ------------------------------------------------------------------------------------------------ files
@@ -271,8 +268,8 @@ class _Files:
         """
         what = self.what
 
-        def make(rows):
-            return self._dataset(rows, read, batch_size, even)
+        def make(rows, shuffle=self.shuffle):
+            return self._dataset(rows, read, batch_size, even, shuffle)
 
         if validation_split is None:
             if subset is not None:
@@ -298,10 +295,11 @@ class _Files:
                 )
             if self.verbose:
                 say(f"Using {count} files for {name}.")
-        made = tuple(make(parts[name]) for name in wanted)
-        return made if subset == "both" else made[0]
+        if subset != "both":
+            return make(parts[subset])
+        return make(parts["training"]), make(parts["validation"], shuffle=False)  # the latter in the order of the seed
 
-    def _dataset(self, part, read, batch_size, even):
+    def _dataset(self, part, read, batch_size, even, shuffle):
         paths, labels = self.paths[part], self.owners
         if labels is not None:
             if self.label_mode == "categorical":
@@ -317,7 +315,7 @@ class _Files:
             return value if labels is None else (value, labels[i])
 
         about = {"class_names": self.names, "file_paths": paths}
-        rows = Dataset.of_rows(len(paths), row, self.shuffle, self.seed, about)
+        rows = Dataset.of_rows(len(paths), row, shuffle, self.seed, about)
         return rows if batch_size is None else rows.batch(batch_size, stack=_stacker(labels is not None, even))
 
 

@@ -187,6 +187,8 @@ def read_image(path, color_mode):
     pil = need("PIL.Image", "Reading images")
     try:
         with pil.open(path) as img:
+            if img.mode.startswith("I"):  # 16 bits of gray: the upper eight; Pillow would cut them off at 255
+                img = pil.fromarray((np.asarray(img) >> 8).astype("uint8"))
             if img.mode != MODES[color_mode]:
                 img = img.convert(MODES[color_mode])
             return img_to_array(img, "channels_last", "uint8")

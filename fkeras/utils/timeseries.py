@@ -73,10 +73,12 @@ def timeseries_dataset_from_array(
         raise ValueError(f"{what}: no window of {last + 1} steps fits into {end - start} steps of data.")
     steps = np.arange(0, last + 1, sampling_rate)
 
-    def read(window):
-        i = starts[window]
-        return data[i + steps] if targets is None else (data[i + steps], targets[i])
+    def gather(windows):
+        first = starts[windows]
+        values = data[first[..., None] + steps]
+        return values if targets is None else (values, targets[first])
 
     seed = int(np.random.randint(SEEDS)) if shuffle and seed is None else seed
-    rows = Dataset.of_rows(len(starts), read, shuffle, seed)
-    return rows if batch_size is None else rows.batch(batch_size)
+    if batch_size is None:
+        return Dataset.of_rows(len(starts), gather, shuffle, seed)
+    return Dataset.of_batches(len(starts), batch_size, gather, shuffle, seed)

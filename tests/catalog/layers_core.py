@@ -17,6 +17,7 @@ ROWS = [
     row("Masking", (2, 4, 3), kwargs={"mask_value": 0.5}),
     row("Embedding", (2, 5), kwargs={"input_dim": 7, "output_dim": 3}, ints=7),
     row("Embedding", (4,), kwargs={"input_dim": 7, "output_dim": 3, "mask_zero": True}, ints=7),
+    row("ReversibleEmbedding", (2, 5), kwargs={"input_dim": 7, "output_dim": 3}, ints=7),
     row("ReLU", (2, 3, 4), kwargs={"max_value": 1.0, "negative_slope": 0.2, "threshold": 0.3}),
     row("LeakyReLU", (2, 3)),
     row("PReLU", (2, 3, 4), kwargs={"alpha_initializer": "ones"}),

@@ -53,6 +53,9 @@ from fkeras.layers.contract.variables import Cell, Variable, revision
 
 layers = Registry("layer", "keras.layers")
 
+# Weights that may be left out, and the settings that say so: they are None, as in Keras.
+_OPTIONS = {"bias": ("use_bias", "bias_axes"), "gamma": ("scale",), "beta": ("center",)}
+
 # Attributes of ours that may hold layers which are no part of the layer, or hold them another way.
 _NO_CHILDREN = {"_call", "_nodes", "_real", "_recorder", "_chain", "_input", "_compiled", "_compile_arguments"}
 
@@ -124,9 +127,9 @@ class Layer(Configured, kw_only=True):
         """
         return None
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, x, previous_mask=None):
         """Returns the mask of the output: that of the input, if the layer supports masking."""
-        return mask if self.supports_masking else None
+        return previous_mask if self.supports_masking else None
 
     def children(self):
         """Returns {key in the parameter tree: layer} of the layers inside this one."""
@@ -182,6 +185,9 @@ class Layer(Configured, kw_only=True):
             {'bias': (3,), 'kernel': (4, 3)}
         """
         declared = tree.flatten(self.declare(as_shape(shape)))
+        if self._cell is not None:  # a layer that is reached by several paths has its arrays under the first
+            known = self.declarations()
+            declared = {p: w for p, w in declared.items() if p in known}
         drawn = {p: self._draw(w, rng.fold(rng.as_key(key), "/".join(p))) for p, w in declared.items()}
         return (
             tree.unflatten({p: a for p, a in drawn.items() if declared[p].trainable}),
@@ -207,6 +213,10 @@ class Layer(Configured, kw_only=True):
 
     def apply_masked(self, params, state, x, ctx):
         """Computes (y, state, mask of y): what a graph calls, and the one place where a layer's arrays are cast."""
+        if ctx.shared is not None:
+            state = ctx.shared.get(id(self), state)
+        elif twice := self._reached_twice():
+            return self._apply_shared(params, state, x, ctx, twice)
         try:
             with jax.named_scope(self.name):
                 compute = self.dtype.compute_dtype
@@ -227,7 +237,43 @@ class Layer(Configured, kw_only=True):
                 err = TypeError(f"{self.label}: {said}").with_traceback(err.__traceback__)
             err.add_note(f"in layer {self.name!r} ({type(self).__name__}), called on {shapes}")
             raise err
+        if ctx.shared is not None and id(self) in ctx.shared:
+            ctx.shared[id(self)] = state
         return y, state, mask
+
+    def _apply_shared(self, params, state, x, ctx, twice):
+        """`apply_masked`, for a layer that reaches some of those inside it by several paths.
+
+        Their arrays are one truth, under the first path in the trees given and returned. Inside, they stand under all
+        paths, and what a call does to their state is what the next one finds.
+        """
+        inside, after = params, state
+        for path, first, _ in twice:
+            inside = tree.put(inside, path, tree.at(inside, first))
+            after = tree.put(after, path, tree.at(after, first))
+        shared = {id(layer): tree.at(state, first) for _, first, layer in twice}
+        y, after, mask = self.apply_masked(inside, after, x, dataclasses.replace(ctx, shared=shared))
+        for _, first, layer in twice:
+            if shared[id(layer)]:
+                after = tree.put(after, first, shared[id(layer)])
+        return y, tree.like(after, state), mask
+
+    def _reached_twice(self):
+        """Returns [(path, first path, layer)] of the layers inside that are reached again by another path."""
+        found, twice = {}, []
+
+        def walk(layer, path):
+            for key, child in layer._cell.inner.items():
+                if child._cell is not None:
+                    here = (*path, key)
+                    if (first := found.setdefault(id(child), here)) is here:
+                        walk(child, here)
+                    else:
+                        twice.append((here, first, child))
+
+        if self._cell is not None and self._cell.inner:
+            walk(self, ())
+        return twice
 
     def forward_masked(self, params, state, x, ctx):
         """Computes (y, state, mask of y); a layer that makes masks of its own accord writes this one instead."""
@@ -325,10 +371,19 @@ class Layer(Configured, kw_only=True):
 
         return jax.eval_shape(run, tree.unflatten(params), tree.unflatten(state), inputs, masks)
 
-    def compute_output_shape(self, input_shape):
-        """Returns the output's shape (a tree of them for several outputs) for `input_shape`, batch axis first."""
+    def compute_output_shape(self, *shapes, **named):
+        """Returns the output's shape (a tree of them for several outputs) for input shapes with the batch axis first.
+
+        Several arguments of a call have a shape each, in order or by name: `query_shape`, `value_shape`.
+        """
         dtype = "int32" if self.takes_ints == "only" else self.dtype.compute_dtype
-        specs = jax.tree.map(lambda s: Spec(s, dtype), as_shape(input_shape), is_leaf=is_shape)
+
+        def spec(shape):
+            return jax.tree.map(lambda s: Spec(s, dtype), as_shape(shape), is_leaf=is_shape)
+
+        args = [spec(shape) for shape in (*shapes, *(() if shapes else [named.pop(next(iter(named)))]))]
+        more = {n.removesuffix("_shape"): spec(shape) for n, shape in named.items() if shape is not None}
+        specs = self.pack(*args, **more) if len(args) > 1 or more else args[0]
         return jax.tree.map(lambda s: s.shape, self.compute_output_spec(specs), is_leaf=is_spec)
 
     # ------------------------------------------------------------------------------------- the face
@@ -365,6 +420,8 @@ class Layer(Configured, kw_only=True):
         cell = self.__dict__.get("_cell")
         if cell is not None and name in cell.declared:
             return Variable(self, name)
+        if cell is not None and any(option in self._fields for option in _OPTIONS.get(name, ())):
+            return None  # a weight that the settings leave out
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}." + self._unbuilt_hint(name))
 
     def _unbuilt_hint(self, name):
@@ -557,23 +614,32 @@ class Layer(Configured, kw_only=True):
 
     # ------------------------------------------------------------------------------------------- arrays
 
-    def gather(self):
-        """Returns (params, state): the trees of this layer's current arrays, and those of the layers inside."""
+    def gather(self, seen=None):
+        """Returns (params, state): the trees of this layer's current arrays, and those of the layers inside.
+
+        What is reached by several paths is in them once, under the first.
+        """
         params, state = self._cell.arrays()
-        for key, child in self._cell.inner.items():
-            p, s = child.gather() if child._cell is not None else ({}, {})
+        for key, child in self._inner_once(seen := set() if seen is None else seen):
+            p, s = child.gather(seen)
             if p:
                 params[key] = p
             if s:
                 state[key] = s
         return params, state
 
-    def scatter(self, params, state):
+    def scatter(self, params, state, seen=None):
         """Stores trees shaped like `gather`'s as this layer's current arrays."""
         self._cell.store(params, state)
+        for key, child in self._inner_once(seen := set() if seen is None else seen):
+            child.scatter(params.get(key, {}), state.get(key, {}), seen)
+
+    def _inner_once(self, seen):
+        """Yields (key, layer) of the built layers directly inside that are not in `seen`, and adds them to it."""
         for key, child in self._cell.inner.items():
-            if child._cell is not None:
-                child.scatter(params.get(key, {}), state.get(key, {}))
+            if child._cell is not None and id(child) not in seen:
+                seen.add(id(child))
+                yield key, child
 
     def _inside(self):
         """Returns the layers directly inside this one, in Keras's order."""
@@ -667,20 +733,19 @@ class Layer(Configured, kw_only=True):
         """What decides which of the layer's own weights are trained, and how it computes: part of a program's key."""
         return self.trainable, frozenset(self._cell.frozen if self._cell is not None else ())
 
-    def trained_paths(self):
+    def trained_paths(self, seen=None):
         """Returns the set of paths in `params` that training changes now, by every layer's `trainable`."""
         self._require_built("list its trained weights")
         frozen = self._cell.frozen
         own = {(n,) for n, w in self._cell.declared.items() if w.trainable and self.trainable and n not in frozen}
-        inner = self._cell.inner.items()
-        return own | {(k, *p) for k, c in inner if c._cell is not None for p in c.trained_paths()}
+        inner = self._inner_once(seen := set() if seen is None else seen)
+        return own | {(key, *path) for key, child in inner for path in child.trained_paths(seen)}
 
-    def declarations(self):
-        """Returns {path: Weight} of everything declared, own and inner."""
+    def declarations(self, seen=None):
+        """Returns {path: Weight} of everything declared, own and inner, each array once."""
         out = {(n,): w for n, w in self._cell.declared.items()}
-        for key, child in self._cell.inner.items():
-            if child._cell is not None:
-                out |= {(key, *p): w for p, w in child.declarations().items()}
+        for key, child in self._inner_once(seen := set() if seen is None else seen):
+            out |= {(key, *p): w for p, w in child.declarations(seen).items()}
         return out
 
     # ------------------------------------------------------------------------------------------- copies
@@ -717,6 +782,39 @@ class Layer(Configured, kw_only=True):
         if not self._nodes:
             raise AttributeError(f"{self.label} has no {what}: it was not called on symbols of a graph.")
         return self._nodes[-1]
+
+    def save_own_variables(self, store):
+        """Writes the layer's own arrays, not those of layers inside, into a dict by their numbers."""
+        store.update({str(i): v.numpy() for i, v in enumerate(self._own_variables())})
+
+    def load_own_variables(self, store):
+        """Reads what `save_own_variables` wrote.
+
+        Raises:
+            ValueError: It holds another number of arrays, or one of another shape.
+        """
+        own = self._own_variables()
+        if len(store.keys()) != len(own):
+            raise ValueError(f"{self.label}: expected {len(own)} arrays of its own, got {len(store.keys())}.")
+        for v, array in [(v, v.convert(np.asarray(store[str(i)]))) for i, v in enumerate(own)]:
+            v.store(array)
+
+    def _own_variables(self):
+        self._require_built("save its weights")
+        return [v for v in self.weights if v.layer is self]
+
+    def get_build_config(self):
+        """Returns the input shape that the layer was built with, or None."""
+        shapes = self._cell.shapes if self._cell is not None else ()
+        return {"input_shape": shapes[0]} if shapes else None
+
+    def build_from_config(self, config):
+        """Builds the layer as `get_build_config` of another one said."""
+        if config:
+            self.build(config["input_shape"])
+
+    quantization_mode = None  # there are no quantized layers
+    metrics_variables = property(lambda self: [v for m in self.metrics for v in m.variables])
 
     @property
     def compute_dtype(self):

@@ -26,6 +26,8 @@ class Context:
             "fill" if what a layer does with `rows` is trusted (`Layer.rows_meet`), "cut" if not. What layers add to the
             loss is then kept as it comes, as `Probed`.
         eager: Whether a layer that draws without a key takes a new one of the process's stream: in a call on arrays.
+        shared: {id(layer): its state now} of the layers that are reached by several paths; one call hands it to the
+            next.
     """
 
     training: bool = False
@@ -38,6 +40,7 @@ class Context:
     losses: list | None = None
     probe: str | None = None
     eager: bool = False
+    shared: dict | None = None
 
     def at(self, *path, **changes):
         """Returns the context of a call further inside."""

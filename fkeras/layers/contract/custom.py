@@ -6,6 +6,7 @@ put back. Nothing traced stays behind, so that such a layer is safe under jit, g
 """
 
 import contextlib
+import dataclasses
 import functools
 import inspect
 import threading
@@ -172,9 +173,15 @@ def forward(layer, params, state, x, ctx):
         family = [one for one in layer.own_and_inner() if one._cell is not None]
     try:
         layer.scatter(params, state)
+        shared = [one for one in layer.own_and_inner() if one is not layer and id(one) in (ctx.shared or {})]
+        for one in shared:
+            one.scatter(one.gather()[0], ctx.shared[id(one)])
         first = carrying(unpack(x)[0][0], _first_mask(x, ctx.mask))
-        with _calling(layer, x, ctx), _trained_as_arrays(layer), _metrics_recorded(layer, ctx), first:
+        inside = dataclasses.replace(ctx, shared=None)  # there the cells hand the state on
+        with _calling(layer, x, inside), _trained_as_arrays(layer), _metrics_recorded(layer, ctx), first:
             y = _call(layer, x, ctx)
+        for one in shared:
+            ctx.shared[id(one)] = one.gather()[1]
         return y, layer.gather()[1]
     finally:
         for one in family:

@@ -11,7 +11,7 @@ import operator
 import jax
 import numpy as np
 
-from fkeras.core import ops_table as table
+from fkeras.core import operations as table
 from fkeras.core.settings import choice, nearest, setting
 from fkeras.core.symbol import Static, Symbol
 from fkeras.layers.contract.base import Layer, layers
@@ -62,7 +62,7 @@ class Operation(Layer):
 
     @property
     def op(self):
-        """The op's entry in `fkeras.core.ops_table.OPS`, or None for an operation that computes in `call`."""
+        """The op's entry in `fkeras.core.operations.OPS`, or None for an operation that computes in `call`."""
         return None if self.function is None else table.OPS[self.function]
 
     def __call__(self, *args, **kwargs):
@@ -177,7 +177,6 @@ def _free(x):
     return free["args"], free["kwargs"]
 
 
-@table.record_by
 def record(op, given):
     """Adds a call of `op` with the arguments `given`, {name: value}, to the graph; returns its symbols."""
     settings, args, kwargs = {}, [], {}
@@ -200,6 +199,9 @@ def record(op, given):
     function = f"image.{op.name}" if op.home == "image" else op.name
     layer = Operation(function, op.recorded(settings), name=Operation.default_name(op.keras or op.name))
     return layer(*args, **kwargs)
+
+
+table.recorder = record
 
 
 # ------------------------------------------------------------------------------------------- Python's operators

@@ -1,5 +1,7 @@
 """Where a layer's arrays live between calls, and the handles that users hold on them."""
 
+import threading
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,6 +23,7 @@ class Revision:
 
 
 revision = Revision()
+_drawing = threading.RLock()
 
 
 class Cell:
@@ -38,14 +41,20 @@ class Cell:
     def arrays(self):
         """Returns fresh dicts (params, state) of the current arrays."""
         if self._params is None:
-            self._params, self._state = {}, {}
-            with jax.ensure_compile_time_eval():  # arrays, also when the first to ask is a trace
-                key = host_random.make_key(self.seed) if self.declared else None
-                for name, w in self.declared.items():
-                    dtype = w.dtype or self.layer.dtype.variable_dtype
-                    place = self._params if w.trainable else self._state
-                    place[name] = draw_once(w.initializer, key, name, tuple(w.shape), dtype)
+            with _drawing:  # several threads may be the first to ask
+                if self._params is None:
+                    self._params, self._state = self._drawn()
         return dict(self._params), dict(self._state)
+
+    def _drawn(self):
+        params, state = {}, {}
+        with jax.ensure_compile_time_eval():  # arrays, also when the first to ask is a trace
+            key = host_random.make_key(self.seed) if self.declared else None
+            for name, w in self.declared.items():
+                dtype = w.dtype or self.layer.dtype.variable_dtype
+                place = params if w.trainable else state
+                place[name] = draw_once(w.initializer, key, name, tuple(w.shape), dtype)
+        return params, state
 
     def store(self, params, state):
         self._params = {n: params[n] for n, w in self.declared.items() if w.trainable}

@@ -286,17 +286,11 @@ def other_name(new, old, keras=None, home=None):
     return _publish(entry, first.public.__doc__)
 
 
+recorder = None  # function (op, arguments by name) -> symbols: how a graph takes note of a call; set by `layers`
+
+
 def _record(entry, args, kwargs):
-    return _recorder[0](entry, entry.bind(args, kwargs).arguments)
-
-
-def record_by(function):
-    """Decorator: what adds a call (op, {argument: value}) to a graph and returns its symbols; layers know how."""
-    _recorder[:] = [function]
-    return function
-
-
-_recorder = []
+    return recorder(entry, entry.bind(args, kwargs).arguments)
 
 
 def by_class(name, module=None):
