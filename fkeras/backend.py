@@ -16,9 +16,7 @@ from fkeras.core.dtypes import epsilon, floatx, image_data_format, set_image_dat
 from fkeras.core.operations import parameters_of, result_type, standard_dtype  # noqa: F401
 from fkeras.core.settings import nearest
 from fkeras.core.symbol import Symbol
-from fkeras.core.variable import name_scope  # noqa: F401
-from fkeras.layers.contract.base import Layer, Weight
-from fkeras.layers.contract.variables import Variable
+from fkeras.core.variable import Variable, name_scope  # noqa: F401
 from fkeras.layers.input import Input, InputLayer  # noqa: F401  (Input: of the examples)
 from fkeras.layers.merging import batch_dot as _batch_dot
 from fkeras.layers.wrappers import Wrapper
@@ -282,12 +280,8 @@ def variable(value, dtype=None, name=None, constraint=None):
         >>> v.assign_add([1.0, 1.0]).numpy().tolist()
         [2.0, 3.0]
     """
-    array = np.asarray(value)
-    dtype = standard_dtype(dtype or (array.dtype if hasattr(value, "dtype") else None))
-    holder = Layer(name=name)
-    held = name or "variable"
-    holder._adopt({held: Weight(array.shape, "zeros", constraint=constraint, dtype=dtype)})
-    return Variable(holder, held).assign(jnp.asarray(array, dtype))
+    dtype = standard_dtype(dtype or (np.asarray(value).dtype if hasattr(value, "dtype") else None))
+    return Variable(ops.convert_to_tensor(value, dtype), name=name, constraint=constraint)
 
 
 def constant(value, dtype=None, shape=None, name=None):

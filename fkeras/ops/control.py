@@ -191,9 +191,9 @@ def custom_gradient(f):
     Example:
         >>> @custom_gradient
         ... def safe_log(x):
-        ...     return jnp.log(x), lambda slope: slope / jnp.maximum(x, 1e-3)
+        ...     return jnp.log(x), lambda slope: slope / jnp.maximum(x, 0.5)
         >>> jax.grad(safe_log)(0.0).item()
-        1000.0
+        2.0
 
     Source: `jax.custom_gradient`.
     """

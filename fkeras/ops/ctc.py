@@ -81,8 +81,8 @@ def beam_search(logits, lengths, beam_width, top_paths, blank=0):
 
     Example:
         >>> paths, scores = beam_search(jnp.log(jnp.array([[[0.6, 0.4], [0.6, 0.4]]])), jnp.array([2]), 4, 2)
-        >>> paths[:, 0].tolist(), jnp.exp(scores).round(2).tolist()  # 1 = 0.4 0.4 + 0.4 0.6 + 0.6 0.4
-        ([[1, -1], [-1, -1]], [[0.64, 0.36]])
+        >>> paths[:, 0].tolist(), [round(p, 2) for p in jnp.exp(scores)[0].tolist()]  # 1 = 0.4 0.4 + 0.4 0.6 + 0.6 0.4
+        ([[1, -1], [-1, -1]], [0.64, 0.36])
     """
     _, T, classes = logits.shape
     log_p = jax.nn.log_softmax(logits)

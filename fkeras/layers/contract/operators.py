@@ -14,7 +14,7 @@ import numpy as np
 from fkeras.core import operations as table
 from fkeras.core.settings import choice, nearest, setting
 from fkeras.core.symbol import Static, Symbol
-from fkeras.layers.contract.base import Context, Layer, layers
+from fkeras.layers.contract.base import Layer, layers
 from fkeras.layers.contract.shapes import Spec, is_spec
 
 _METHODS = {
@@ -147,7 +147,7 @@ class Operation(Layer):
 
         arrays = jax.tree.map(concrete, x, is_leaf=is_spec)
         try:
-            return jax.eval_shape(lambda x: self.apply_masked({}, {}, x, Context(path=(self.name,)))[0], arrays)
+            return jax.eval_shape(lambda x: self.run(*_free(x)), arrays)
         except (jax.errors.ConcretizationTypeError, jax.errors.NonConcreteBooleanIndexError) as err:
             raise ValueError(
                 f"{self.label}: the result of ops.{self.function} has a shape that depends on the numbers, which a "
