@@ -115,12 +115,19 @@ def arrange(model, x, y, w, what):
     if model._io is not None:
         x, y = in_form(x, model._io.inputs), in_form(y, model._io.outputs)
     xs = _leaves(x, model.input_names, model.input_ranks, what, "x", "input")
+    if model._io is not None:  # a column for an input of one feature
+        pairs = zip(xs, model.input_specs(), strict=False)
+        xs = [a[:, None] if s.shape[1:] == (1,) and a.ndim == 1 and _is_array(a) else a for a, s in pairs]
     names = model.output_names
     if isinstance(y, dict) and names:  # an output that nothing is compared at needs no targets
         y = y | {name: np.zeros(len(xs[0]), np.float32) for name in model.unjudged_outputs() if y.get(name) is None}
     ys = None if y is None else _leaves(y, names, None, what, "y", "output")
     ws = None if w is None else _weights(w, names, len(xs[0]), what)
     return Columns([_frame(a) for a in xs], ys and [_frame(a) for a in ys], ws)
+
+
+def _is_array(a):
+    return isinstance(a, (np.ndarray, jax.Array))
 
 
 def _frame(a):
@@ -275,7 +282,7 @@ def check(model, source, columns, what, objectives):
     own = model.train_step if what in ("fit", "train_on_batch") else model.test_step
     if objectives is not None and own is None:
         losses = [g.loss for g in objectives]
-        if what in ("fit", "train_on_batch") and all(loss is None for loss in losses) and not model.has_inner_losses():
+        if what in ("fit", "train_on_batch") and not (any(losses) or model.has_inner_losses() or model.computes_loss):
             raise ValueError(
                 f"{model.label}: there is nothing to minimize: compile() was given no loss. "
                 f"For example compile(optimizer, loss='mse')."

@@ -115,16 +115,43 @@ class Program:
             else:
                 parts.append(mean(*objective.loss.total(*of)))
         total = _added(p * g.weight for p, g in zip(parts, self.outputs, strict=True) if p is not None)
-        logs = [one for one in inner if isinstance(one, custom.Log)]
         for value, count in (one for one in inner if not isinstance(one, custom.Log)):
             total = _added([total, mean(value, count)])
-        parts.append({name: self._joined(log) for name, log in custom.by_name(logs).items()})
+        parts.append(self._logs_of(inner))
         leaves = tree.flatten(params)
         penalty = _added(regularizer(leaves[p]) for p, regularizer in self.penalties)
         shares = self.devices * (self.accumulate if mean != self._mean else 1)
         return _added(
             [total, penalty / shares]
         ), parts  # all devices and parts compute the same penalty: their sum is it once
+
+    def loss_of(self, arrays, batch, y_pred, mask, inner, mean=None, *, training):
+        """Returns `total_loss`, or in its place what the model's own `compute_loss` makes of the batch.
+
+        arrays: (params, state), which the model's weights are while `compute_loss` runs.
+        """
+        if not self.model.computes_loss:
+            return self.total_loss(arrays[0], batch, y_pred, mask, inner, mean)
+
+        def usual(y, y_pred, sample_weight):
+            leaves = batch["y"] if y is None else jax.tree.leaves(y)
+            weights = batch["w"] if sample_weight is None else jax.tree.leaves(sample_weight)
+            return self.total_loss(arrays[0], batch | {"y": leaves, "w": weights}, y_pred, mask, inner, mean)
+
+        def in_form(leaves):
+            given = all(v is not None for v in leaves)
+            return jax.tree.unflatten(jax.tree.structure(y_pred), leaves) if given else None
+
+        y, w = in_form(batch["y"]), in_form(batch["w"])
+        with custom.holding(self.model, *arrays), self.model.usual_loss(usual):
+            loss = self.model.compute_loss(x=batch["x"], y=y, y_pred=y_pred, sample_weight=w, training=training)
+        named = y is not None and any(objective.loss_name for objective in self.outputs)
+        parts = usual(y, y_pred, w)[1] if named else [None] * len(self.outputs) + [self._logs_of(inner)]
+        return jnp.asarray(loss, jnp.float32), parts
+
+    def _logs_of(self, inner):
+        logs = [one for one in inner if isinstance(one, custom.Log)]
+        return {name: self._joined(log) for name, log in custom.by_name(logs).items()}
 
     def _joined(self, log):
         """Returns a device's share of the state of all devices: their sum is it once."""
@@ -263,7 +290,7 @@ class Program:
             params = tree.join(trained, frozen)
             y_pred, state, mask, inner = self.forward(params, state, batch, training=True, key=key, part=part)
             with rng.drawing(rng.Place(lambda: rng.fold(key, "loss"))):
-                loss, parts = self.total_loss(params, batch, y_pred, mask, inner, mean)
+                loss, parts = self.loss_of((params, state), batch, y_pred, mask, inner, mean, training=True)
             return self.optimizer.scale_loss(loss, ts.opt), (loss, parts, y_pred, state, mask)
 
         if self.accumulate > 1:
@@ -344,7 +371,7 @@ class Program:
     def test_step(self, params, state, metrics, batch, key=None):
         """Adds a batch to the metrics without training: returns (metrics, state), the latter for stateful layers."""
         y_pred, after, mask, inner = self.forward(params, state, batch, training=False, key=key)
-        loss, parts = self.total_loss(params, batch, y_pred, mask, inner)
+        loss, parts = self.loss_of((params, state), batch, y_pred, mask, inner, training=False)
         if self.axis is not None:
             loss, parts = jax.lax.psum((loss, parts), self.axis)
         return self.update_losses(self.update_metrics(metrics, batch, y_pred, mask), batch, loss, parts), after

@@ -24,6 +24,7 @@ from fkeras.core import flags, messages, rng, tree
 from fkeras.core import host_random as draws
 from fkeras.core.settings import named_arguments
 from fkeras.data import feed
+from fkeras.data.sources import Columns
 from fkeras.distribute import parallel, processes
 from fkeras.layers.contract.variables import lock, revision
 from fkeras.training import run as loop
@@ -220,6 +221,64 @@ class Trainer:
 
         config = {k: v if isinstance(v, (str, bool)) else deserialize(v) for k, v in config.items()}
         self.compile(**config)
+
+    # ------------------------------------------------------------------------------ a loss of the model's own
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Returns the loss of a batch: as compiled, with penalties and what layers add. A model may write its own.
+
+        Args:
+            x, y, y_pred, sample_weight: Trees like the model's inputs and outputs. Here, only y and y_pred count, and
+                the weights if they are given.
+            training: Whether it is a training step.
+
+        A model's own one is traced into the training step: `self.dense.kernel` and its like are the step's arrays, and
+        `super().compute_loss(...)` is the usual loss. Batches are then computed as they are, on one device.
+
+        Example:
+            >>> class Doubled(Model):
+            ...     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            ...         return 2 * super().compute_loss(x, y, y_pred, sample_weight, training)
+            >>> x = Input((2,))
+            >>> model = Doubled(x, Dense(1, kernel_initializer="ones")(x))
+            >>> model.compile("sgd", "mse")
+            >>> model.evaluate(np.ones((4, 2)), np.zeros((4, 1)), verbose=0)
+            8.0
+
+        Reference:
+            As Keras 3's `Model.compute_loss`.
+        """
+        if (usual := self.__dict__.get("_usual_loss")) is not None:
+            return usual(y, y_pred, sample_weight)[0]
+        self._require_compiled("compute_loss")
+        ys, preds = jax.tree.leaves(y), jax.tree.leaves(y_pred)
+        weights = jax.tree.leaves(sample_weight) or [None] * len(preds)
+        objectives = make_objectives(self, Columns(preds, ys))
+        parts = [o.weight * o.loss(*of) for o, *of in zip(objectives, ys, preds, weights, strict=True) if o.loss]
+        return sum([*parts, *self.losses], jnp.float32(0))
+
+    @property
+    def computes_loss(self):
+        """Whether the model's class writes `compute_loss`."""
+        return type(self).compute_loss is not Trainer.compute_loss
+
+    @contextlib.contextmanager
+    def usual_loss(self, function):
+        """Within the `with`, `compute_loss` of the base class is `function(y, y_pred, sample_weight)`."""
+        self.__dict__["_usual_loss"] = function
+        try:
+            yield
+        finally:
+            del self.__dict__["_usual_loss"]
+
+    def _check_hooks(self):
+        """Refuses what Keras calls in a training and fkeras does not."""
+        for name, instead in _NO_HOOKS.items():
+            if hasattr(type(self), name):
+                raise TypeError(
+                    f"{self.label}: {name} is a hook of Keras that fkeras does not call. Write {instead} instead; see "
+                    f"docs/pure.md."
+                )
 
     # --------------------------------------------------------------------------- objectives and programs
 
@@ -721,6 +780,7 @@ class Trainer:
 
     def _ready(self, source, what):
         """Builds the model for the data, and looks at both together: bad data stop here, at the door."""
+        self._check_hooks()
         columns = source.peek()
         if not self.built:
             self.build(self._input_tree([(None, *a.shape[1:]) for a in columns.x]))
@@ -771,6 +831,9 @@ class Trainer:
         if self.train_step is not None or self.test_step is not None:
             return Batching(f"{self.label} has a train_step or test_step of its own")
         found = self.batching(kind, self._input_tree(_like(columns.x, batch)))
+        if self.computes_loss:
+            why = f"{self.label} has a compute_loss of its own"
+            return found._replace(fill=why, split=why)
         if found.fill is None:
             specs = found.outputs or jax.tree.leaves(self.output_specs())
             shown = zip(objectives, columns.y or [None] * len(objectives), specs, strict=True)
@@ -785,6 +848,13 @@ class Trainer:
 
 
 _PREDICTS = ("predict", "predict_on_batch")
+_NO_HOOKS = {
+    "compute_metrics": "metrics for compile(metrics=...)",
+    "predict_step": "`call`, or a model of other outputs",
+    "make_train_function": "train_step(self, ts, batch)",
+    "make_test_function": "test_step(self, ts, batch)",
+    "make_predict_function": "`call`",
+}
 
 
 def _why_whole(objective, y, spec):

@@ -163,16 +163,28 @@ def _calling(layer, x, ctx, recorder=None):
         stack.pop()
 
 
-def forward(layer, params, state, x, ctx):
-    """Computes (y, new state) by running `call` with these arrays in the layer's cells."""
+@contextlib.contextmanager
+def holding(layer, params, state):
+    """Within the `with`, the layer's cells, and those inside, hold these arrays; afterwards their own again."""
     family = [one for one in layer.own_and_inner() if one._cell is not None]
     before = [(one._cell, one._cell._params, one._cell._state) for one in family]
+    try:
+        layer.scatter(params, state)
+        yield
+    finally:
+        for cell, own_params, own_state in before:
+            cell._params, cell._state = own_params, own_state
+
+
+def forward(layer, params, state, x, ctx):
+    """Computes (y, new state) by running `call` with these arrays in the layer's cells."""
     created = layer._cell is None
     if created:
         layer._adopt(layer.declare(jax.tree.map(lambda a: tuple(a.shape), x)))
-        family = [one for one in layer.own_and_inner() if one._cell is not None]
-    try:
-        layer.scatter(params, state)
+    with contextlib.ExitStack() as stack:
+        if created:
+            stack.callback(layer._forget)
+        stack.enter_context(holding(layer, params, state))
         shared = [one for one in layer.own_and_inner() if one is not layer and id(one) in (ctx.shared or {})]
         for one in shared:
             one.scatter(one.gather()[0], ctx.shared[id(one)])
@@ -183,13 +195,6 @@ def forward(layer, params, state, x, ctx):
         for one in shared:
             ctx.shared[id(one)] = one.gather()[1]
         return y, layer.gather()[1]
-    finally:
-        for one in family:
-            one._cell._params = one._cell._state = None
-        for cell, own_params, own_state in before:
-            cell._params, cell._state = own_params, own_state
-        if created:
-            layer._forget()
 
 
 def forward_masked(layer, params, state, x, ctx):
