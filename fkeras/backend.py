@@ -49,7 +49,7 @@ def _row(spec, function, today=None):
 
     call.__name__ = call.__qualname__ = name
     call.__signature__ = signature
-    about = (inspect.getdoc(function) or "").partition("\n")[0] if not today.startswith("`") else ""
+    about = (function.__doc__ or "").strip().partition("\n")[0] if not today.startswith("`") else ""
     call.__doc__ = f"{about or 'Keras 2 called it so.'} Today: `{today.strip('`')}`."
     return name, call
 
