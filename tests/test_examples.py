@@ -60,4 +60,4 @@ def test_no_example_is_left_out():
     written = {name: inspect.getsource(importlib.import_module(name)).count(">>> ") for name in MODULES}
     found = {name: sum(len(test.examples) for test in tests) for name, tests in EXAMPLES.items()}
     apart = {name: (found.get(name, 0), n) for name, n in written.items() if found.get(name, 0) != n}
-    assert sum(found.values()) == sum(written.values()), f"examples that doctest finds, that are written: {apart}"
+    assert sum(found.values()) >= sum(written.values()), f"examples that doctest finds, that are written: {apart}"

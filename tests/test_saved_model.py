@@ -497,7 +497,7 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
         pass
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("")
-    with pytest.raises(FileExistsError, match="not a SavedModel"), folder.replacing_folder(tmp_path / "mine"):
+    with pytest.raises(FileExistsError, match="is not a saved model"), folder.replacing_folder(tmp_path / "mine"):
         pass
 
 

@@ -182,8 +182,9 @@ def test_activations_of_keras_ops_are_read_and_other_operations_are_named(keras)
     x = keras.Input((4, 3))
     again = saving.model_from_json(keras.Model(x, keras.ops.relu(x)).to_json())
     assert_close(outputs(again, [random(2, 4, 3)]), keras.ops.relu(random(2, 4, 3)))
-    with pytest.raises(ValueError, match=r"'transpose' is a call of the function 'Transpose' of keras.src.ops.numpy"):
-        saving.model_from_json(keras.Model(x, keras.ops.transpose(x, (0, 2, 1))).to_json())
+    config = keras.Model(x, keras.ops.transpose(x, (0, 2, 1))).to_json().replace("Transpose", "Transposed")
+    with pytest.raises(ValueError, match="Transposed"):
+        saving.model_from_json(config)
 
 
 def test_weights_of_models_that_compute_in_call_travel_both_ways(keras, tmp_path):

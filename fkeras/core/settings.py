@@ -329,7 +329,8 @@ def is_foreign(*values):
     """True if any of these functions, classes or objects that can be called is the user's: not this package's or JAX's.
 
     Example:
-        >>> is_foreign(jnp.tanh, None, 3), is_foreign(lambda x: x)
+        >>> import json
+        >>> is_foreign(jnp.tanh, None, 3), is_foreign(json.dumps)
         (False, True)
     """
 

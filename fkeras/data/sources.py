@@ -368,6 +368,7 @@ class BatchSource(Source):
     """
 
     check = None  # function of `Columns` that raises ValueError for what cannot be used
+    kept = None  # batch 0 of a data set to be shuffled, once it was read to learn the shapes
 
     def __init__(self, data, arrange, steps=None, name="the data", goes_on=True, shuffle=False):
         self.data, self.arrange, self.name = data, arrange, name
@@ -400,11 +401,20 @@ class BatchSource(Source):
                 numbers = np.random.default_rng(self.seed).permutation(self.known).tolist()
             if getattr(self.data, "workers", 1) > 1 or getattr(self.data, "use_multiprocessing", False):
                 return read_ahead(self.data, numbers)
-            return (self.data[i] for i in numbers)
+            return map(self._read, numbers)
         return iter(self.data)
+
+    def _read(self, number):
+        """Returns a batch by its number; the one that was read to learn the shapes is not read again."""
+        if number == 0 and self.kept is not None:
+            batch, self.kept = self.kept, None
+            return batch
+        return self.data[number]
 
     def _next(self):
         batch = next(self.iterator, None)
+        if self.shuffle and self.seed is None:
+            self.kept = batch
         if batch is None:
             return None
         number, self.at = self.at, self.at + 1

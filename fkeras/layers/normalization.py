@@ -96,9 +96,9 @@ def first_row_mean(x, axes, real=None):
     else:
         first = jnp.argmax(jnp.any(real, rest, keepdims=True), axes[0], keepdims=True)
         row, counts = (jnp.take_along_axis(a, first, axes[0], mode="clip") for a in (x, real))
-        counts = jnp.broadcast_to(counts, row.shape)
         mean = jnp.sum(jnp.where(counts, row, 0), rest, keepdims=True)
-        mean = mean / jnp.maximum(jnp.sum(counts, rest, x.dtype, keepdims=True), 1)
+        each = math.prod(row.shape[a] // counts.shape[a] for a in rest)  # entries that one of the mask stands for
+        mean = mean / jnp.maximum(jnp.sum(counts, rest, x.dtype, keepdims=True) * each, 1)
     return jnp.where(jnp.isfinite(mean), mean, 0)
 
 

@@ -59,6 +59,7 @@ class Operation(Layer):
 
     takes_ints = True
     casts = False  # an op takes arrays as they are
+    is_operation = True
 
     @property
     def op(self):
@@ -227,7 +228,6 @@ class Operator(Operation):
     operator: str = setting(choice(*_METHODS))
     constant: object = None
     swapped: bool = False
-    is_operation = True
 
     @property
     def op(self):
@@ -261,7 +261,6 @@ class GetItem(Operation):
     """
 
     index: list
-    is_operation = True
 
     @property
     def op(self):
