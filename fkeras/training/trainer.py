@@ -7,7 +7,6 @@ set weights and the learning rate at any hook.
 
 import collections
 import collections.abc
-import contextlib
 import functools
 import math
 import warnings
@@ -17,387 +16,23 @@ import jax.numpy as jnp
 import numpy as np
 
 from fkeras import callbacks as callbacks_lib
-from fkeras import optim
-from fkeras.compiled.programs import CompileReport, Programs
-from fkeras.compiled.quick_jit import jit_once
 from fkeras.core import flags, messages, rng, tree
-from fkeras.core import host_random as draws
 from fkeras.core.settings import named_arguments
 from fkeras.data import feed
-from fkeras.data.sources import Columns
 from fkeras.distribute import parallel, processes
 from fkeras.layers.contract.variables import lock, revision
 from fkeras.training import run as loop
-from fkeras.training.batching import Batching, of_model
-from fkeras.training.objectives import looks_like_metrics, make_objectives, resolve_losses, resolve_metrics, spread
+from fkeras.training.compilation import AS_IT_IS, Compilation, like
 from fkeras.training.pace import DISPATCH_SECONDS, FOLLOWED_SECONDS, IN_FLIGHT, Pace, block_steps
-from fkeras.training.predict import predictor
 from fkeras.training.repeated_calls import Direct
-from fkeras.training.step import OwnSteps, Program, TrainState
+from fkeras.training.results import fetch, floats, joined
+from fkeras.training.step import TrainState
 
-AS_IT_IS = Batching("it is one batch, as it was given")
 LONE_ROWS = 5  # so many predictions of one row in a row, and a program for a single row is worth its compilation
 
 
-class Trainer:
+class Trainer(Compilation):
     """Adds training to a model; see `fkeras.models.Model`."""
-
-    optimizer = None
-    stop_training = stop_evaluating = stop_predicting = False
-    _compiled = None
-    _programs = None
-    _last_trained = None, None  # the program of the last training step, and what `compile` had fixed then
-    _lone_rows = 0  # predictions of a single row, one after the other; once at `LONE_ROWS` it does not fall back
-    _direct = None  # the `Direct` of the last single batches
-    train_step = None  # a model of one's own may define train_step(ts, batch) -> (ts, logs), pure
-    test_step = None  # and test_step(ts, batch) -> logs
-
-    # --------------------------------------------------------------------------------------- compile
-
-    @named_arguments
-    def compile(
-        self,
-        optimizer="rmsprop",
-        loss=None,
-        loss_weights=None,
-        metrics=None,
-        weighted_metrics=None,
-        run_eagerly=False,
-        steps_per_execution=None,
-        jit_compile="auto",
-        auto_scale_loss=True,
-        distribute=None,
-    ):
-        """Chooses optimizer, losses and metrics; weights stay as they are.
-
-        Args:
-            optimizer: Name, object or config.
-            loss: Name, function (y_true, y_pred), object, or a list or dict of them, one per output.
-            loss_weights: Factor per output: number, list or dict.
-            metrics: List of names, functions or objects; for several outputs a list of lists or a dict by output name.
-            weighted_metrics: The same, counted with the sample weights.
-            run_eagerly: Run step by step without compiling, for debugging.
-            steps_per_execution: Steps per dispatch; None chooses by the measured time of a step.
-            jit_compile: False runs eagerly too.
-            auto_scale_loss: A model of the policy "mixed_float16" gets a `LossScaleOptimizer` around its optimizer.
-            distribute: A `fkeras.distribute.DataParallel`, or a number or list of devices; False for one device. None
-                takes all local accelerators where there are several.
-        """
-        if looks_like_metrics(loss_weights) and not looks_like_metrics(metrics):
-            # Keras 2 and habit write compile(optimizer, loss, metrics); Keras 3 has loss_weights there.
-            loss_weights, metrics = (metrics, loss_weights)
-        if steps_per_execution is not None and (isinstance(steps_per_execution, str) or steps_per_execution < 1):
-            if steps_per_execution != "auto":
-                raise ValueError(f"compile: expected steps_per_execution >= 1, got {steps_per_execution!r}.")
-            steps_per_execution = None
-        if self.built:  # names of outputs are known: a wrong one stops here
-            given = {
-                "loss": loss,
-                "loss_weights": loss_weights,
-                "metrics": metrics,
-                "weighted_metrics": weighted_metrics,
-            }
-            for name, value in given.items():
-                spread(value, self.output_names, name, name.endswith("metrics"))
-        old = self.optimizer
-        self.optimizer = optim.get(optimizer)
-        scaled = isinstance(self.optimizer, optim.LossScaleOptimizer)
-        if auto_scale_loss and self.dtype.name == "mixed_float16" and not scaled:
-            self.optimizer = optim.LossScaleOptimizer(self.optimizer)
-        if not isinstance(self.optimizer, optim.Optimizer):
-            raise TypeError(
-                f"compile(optimizer={optimizer!r}): expected a name such as 'adam' or an object of fkeras.optimizers."
-            )
-        self.optimizer.serve(self)
-        if old is not self.optimizer and getattr(self.optimizer, "state", None) is not None:
-            self._check_optimizer_fits()
-        self._compiled = {
-            "loss": resolve_losses(loss),
-            "loss_weights": loss_weights,
-            "metrics": resolve_metrics(metrics, "metrics"),
-            "weighted_metrics": resolve_metrics(weighted_metrics, "weighted_metrics"),
-            "run_eagerly": bool(run_eagerly) or jit_compile is False,
-            "steps_per_execution": steps_per_execution,
-            "distribute": parallel.resolve(distribute),
-        }
-        self._compile_arguments = {
-            "optimizer": self.optimizer,
-            "loss": loss,
-            "loss_weights": loss_weights,
-            "metrics": metrics,
-            "weighted_metrics": weighted_metrics,
-            "run_eagerly": run_eagerly,
-            "steps_per_execution": steps_per_execution,
-            "jit_compile": jit_compile,
-        }
-        self._seed = rng.next_seed()
-        self._programs, self._objective_cache, self._paces = Programs(), {}, {}
-        self.__dict__["_lone_rows"] = 0
-
-    @property
-    def _seed(self):
-        """Decides data order and noise. Stored in files, so that training resumed is the same training."""
-        return self.__dict__["_drawn_seed"]
-
-    @_seed.setter
-    def _seed(self, seed):
-        self.__dict__["_drawn_seed"] = seed
-        self.__dict__["_train_key"] = np.asarray(jax.random.key_data(draws.make_key(seed)))
-
-    def __getstate__(self):
-        """What pickle and deepcopy take: all but compiled programs and what was measured or kept to run them."""
-        own = {"_programs", "_direct", "_last_trained", "_lone_rows"}
-        state = {name: value for name, value in super().__getstate__().items() if name not in own}
-        return state | {"_paces": {}} if "_paces" in state else state
-
-    def _check_optimizer_fits(self):
-        """An optimizer that already has slots of another model starts afresh here."""
-        if not self.built:
-            return
-        params = {p for p in self.trained_paths()}
-        slots = self.optimizer.state.get("slots", {})
-        known = {p[:-1] for p in tree.flatten(slots)}
-        if known and not known & params:
-            self.optimizer.state = None
-
-    def unjudged_outputs(self):
-        """Returns the names of the outputs that have neither a loss nor a metric."""
-        if not self.compiled or self._io is None:
-            return []
-        kinds = ("loss", False), ("metrics", True), ("weighted_metrics", True)
-        given = [spread(self._compiled[what], self.output_names, what, many) for what, many in kinds]
-        return [name for name, *specs in zip(self.output_names, *given, strict=True) if not any(specs)]
-
-    def _require_compiled(self, what):
-        if self._compiled is None:
-            raise RuntimeError(
-                f"{self.label}: call compile(optimizer, loss) before {what}(): "
-                f"it has neither an optimizer nor a loss yet."
-            )
-
-    @property
-    def compiled(self):
-        """True once `compile` was called."""
-        return self._compiled is not None
-
-    @property
-    def loss(self):
-        """The loss as given to `compile`."""
-        return self._compile_arguments["loss"] if self.compiled else None
-
-    @property
-    def metrics_names(self):
-        """Names of what `evaluate` returns, in order: the loss, losses per output, metrics as compiled, layers' logs.
-
-        The loss alone before the first data. With several outputs metrics are sorted by name, as Keras 3 lists them.
-        """
-        names = ["loss"]
-        for objectives in list(self._objective_cache.values())[-1:] if self.compiled else []:
-            names += [g.loss_name for g in objectives if g.loss_name]
-            metrics = [name for g in objectives for name, _, _ in g.metrics]
-            names += metrics if len(objectives) == 1 else sorted(metrics)
-        programs = self._programs.made.values() if self._programs is not None else ()
-        logs = (name for program, _ in programs for name in program.layer_logs or ())
-        return list(dict.fromkeys([*names, *logs]))
-
-    @property
-    def metrics(self):
-        """The metric objects of the last data seen, in the logs' order."""
-        found = list(self._objective_cache.values())[-1:] if self.compiled else []
-        return [m for objectives in found for g in objectives for _, m, _ in g.metrics]
-
-    def reset_metrics(self):
-        """Does nothing: no metric state outlives a call of fit, evaluate, train_on_batch or test_on_batch."""
-
-    def get_compile_config(self):
-        """Returns what `compile` was given, in JSON's types."""
-        from fkeras.core.settings import serialize
-
-        return {k: serialize(v) for k, v in self._compile_arguments.items()} if self.compiled else {}
-
-    def compile_from_config(self, config):
-        """Compiles as `get_compile_config` of another model said."""
-        from fkeras.core.settings import deserialize
-
-        config = {k: v if isinstance(v, (str, bool)) else deserialize(v) for k, v in config.items()}
-        self.compile(**config)
-
-    # ------------------------------------------------------------------------------ a loss of the model's own
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Returns the loss of a batch: as compiled, with penalties and what layers add. A model may write its own.
-
-        Args:
-            x, y, y_pred, sample_weight: Trees like the model's inputs and outputs. Here, only y and y_pred count, and
-                the weights if they are given.
-            training: Whether it is a training step.
-
-        A model's own one is traced into the training step: `self.dense.kernel` and its like are the step's arrays, and
-        `super().compute_loss(...)` is the usual loss. Batches are then computed as they are, on one device.
-
-        Example:
-            >>> class Doubled(Model):
-            ...     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-            ...         return 2 * super().compute_loss(x, y, y_pred, sample_weight, training)
-            >>> x = Input((2,))
-            >>> model = Doubled(x, Dense(1, kernel_initializer="ones")(x))
-            >>> model.compile("sgd", "mse")
-            >>> model.evaluate(np.ones((4, 2)), np.zeros((4, 1)), verbose=0)
-            8.0
-
-        Reference:
-            As Keras 3's `Model.compute_loss`.
-        """
-        if (usual := self.__dict__.get("_usual_loss")) is not None:
-            return usual(y, y_pred, sample_weight)[0]
-        self._require_compiled("compute_loss")
-        ys, preds = jax.tree.leaves(y), jax.tree.leaves(y_pred)
-        weights = jax.tree.leaves(sample_weight) or [None] * len(preds)
-        objectives = make_objectives(self, Columns(preds, ys))
-        parts = [o.weight * o.loss(*of) for o, *of in zip(objectives, ys, preds, weights, strict=True) if o.loss]
-        return sum([*parts, *self.losses], jnp.float32(0))
-
-    @property
-    def computes_loss(self):
-        """Whether the model's class writes `compute_loss`."""
-        return type(self).compute_loss is not Trainer.compute_loss
-
-    @contextlib.contextmanager
-    def usual_loss(self, function):
-        """Within the `with`, `compute_loss` of the base class is `function(y, y_pred, sample_weight)`."""
-        self.__dict__["_usual_loss"] = function
-        try:
-            yield
-        finally:
-            del self.__dict__["_usual_loss"]
-
-    def _check_hooks(self):
-        """Refuses what Keras calls in a training and fkeras does not."""
-        for name, instead in _NO_HOOKS.items():
-            if hasattr(type(self), name):
-                raise TypeError(
-                    f"{self.label}: {name} is a hook of Keras that fkeras does not call. Write {instead} instead; see "
-                    f"docs/pure.md."
-                )
-
-    # --------------------------------------------------------------------------- objectives and programs
-
-    def _objectives(self, columns):
-        """Returns the list of `Objective`s for data like `columns`: metrics resolved by the shapes of targets."""
-        shapes = tuple(tuple(a.shape[1:]) for a in columns.y or []), tuple(str(a.dtype) for a in columns.y or [])
-        if shapes not in self._objective_cache:
-            self._objective_cache[shapes] = make_objectives(self, columns)
-        return self._objective_cache[shapes]
-
-    def _devices(self):
-        """Returns who runs the programs now: `OneDevice` or a `DataParallel`."""
-        devices = parallel.choose(self._compiled and self._compiled["distribute"])
-        if devices.count * devices.accumulate > 1 and self._is_stateful():
-            over = f"{devices.count} devices" if devices.count > 1 else f"accumulate={devices.accumulate} parts"
-            raise ValueError(
-                f"{self.label}: a stateful layer keeps its state row by row from batch to batch, which cannot be split "
-                f"over {over}. Give stateful=False, or compile(distribute=False)."
-            )
-        eager = self._compiled is not None and self._compiled["run_eagerly"]
-        return parallel.ONE_DEVICE if eager else devices
-
-    def _program(self, kind, objectives, capacity=1, devices=parallel.ONE_DEVICE, like=None, batching=AS_IT_IS):
-        """Returns (program, compiled function) of `kind`: "train", "test" or "predict".
-
-        `like` is the program of other devices whose metrics this one goes on with, `batching` what is done to batches.
-        """
-        if self._programs is None:
-            self._programs = Programs()
-        draws = batching.draws and kind != "train"  # there, noise is drawn by the key that training has anyway
-        facts = {
-            "kind": kind,
-            "losses or metrics": id(objectives),
-            "trainable layers": self._flags(),
-            "steps per dispatch": capacity,
-            "optimizer settings": getattr(self.optimizer, "revision", 0),
-            "devices": devices.key,
-            "noise": draws,
-        }
-        make = functools.partial(self._make_program, kind, objectives, devices, draws)
-        program, function = self._programs.get(facts, make, str(batching))
-        if like is not None:
-            program.layer_logs = like.layer_logs
-        return program, function
-
-    def _make_program(self, kind, objectives, devices, draws):
-        trained = frozenset(self.trained_paths())
-        if {"train": self.train_step, "test": self.test_step, "predict": None}[kind] is not None:
-            program, compiled = OwnSteps(self, self.optimizer, objectives or [], trained), devices.partition
-        else:
-            how = devices.axis, devices.synchronizes, devices.accumulate
-            program = Program(self, self.optimizer, objectives or [], trained, *how)
-            compiled = devices.compile
-        function, donate = {
-            "train": (program.train_block, (0,)),
-            "test": (program.test_block, (2,)),
-            "predict": (predictor(self), ()),
-        }[kind]
-        if self._compiled and self._compiled["run_eagerly"]:
-            return program, function
-        return program, compiled(function, kind, donate, draws)
-
-    def compile_report(self):
-        """Returns which programs were compiled since `compile`, when and why, how long it took and what each costs.
-
-        Returns:
-            `CompileReport`: a list of `Compiled` (kind, why, at, seconds, flops, peak_bytes) that prints as a table.
-
-        Example:
-            >>> model = fkeras.Sequential([fkeras.layers.Dense(1, input_shape=(2,))])
-            >>> model.compile("sgd", "mse")
-            >>> _ = model.fit(np.ones((8, 2)), np.ones((8, 1)), verbose=0)
-            >>> [(program.kind, program.why) for program in model.compile_report()]
-            [('train', 'the first of its kind')]
-        """
-        return CompileReport() if self._programs is None else self._programs.report()
-
-    def _eager(self):
-        return jax.disable_jit(bool(self._compiled and self._compiled["run_eagerly"]))
-
-    def _train_state(self, program, metrics):
-        params, state = self.gather()
-        self.__dict__["_direct"] = None  # it would hold on to arrays that are replaced now
-        trained = program.optimized(params)
-        if self.optimizer.state is None:
-            self.optimizer.state = jit_once(self.optimizer.init)(trained)
-        elif program is not self._last_trained[0]:
-            self.optimizer.state = self.optimizer.extend(self.optimizer.state, trained)
-            self._warn_of_flags(program)
-        self._last_trained = program, self._compiled
-        return TrainState(params, state, self.optimizer.state, metrics, self._train_key)
-
-    def _warn_of_flags(self, program):
-        """Warns where Keras goes on with the weights that were trainable when training began."""
-        before, compiled = self._last_trained
-        if before is None or compiled is not self._compiled or before.trained == program.trained:
-            return
-        changed = sorted("/".join(path) for path in before.trained ^ program.trained)
-        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
-        warnings.warn(
-            f"{self.label}: `trainable` changed since it was compiled and trained ({', '.join(changed[:3])}{more}). "
-            f"It holds from now on; in Keras only after compile(), which starts the optimizer anew.",
-            stacklevel=5,
-        )
-
-    def _store(self, ts):
-        self.scatter(ts.params, ts.state)
-        self.optimizer.state = ts.opt
-
-    @contextlib.contextmanager
-    def _settled(self):
-        """Afterwards all arrays are on one device again, also after an error: whoever reads them need not know."""
-        try:
-            yield
-        finally:
-            with lock:
-                self.scatter(*parallel.single(self.gather()))
-                if self.optimizer is not None:
-                    self.optimizer.state = parallel.single(self.optimizer.state)
 
     # ------------------------------------------------------------------------------------------- fit
 
@@ -516,7 +151,7 @@ class Trainer:
                 stacklevel=3,
             )
             self.stop_training = True
-        return _floats(logs)
+        return floats(logs)
 
     def _iterations(self):
         state = self.optimizer.state
@@ -593,7 +228,7 @@ class Trainer:
         source.end_epoch(step)
         if logs is None:
             raise ValueError(f"{self.label}: evaluate got no batch: the data are empty or used up.")
-        logs = _floats(logs)
+        logs = floats(logs)
         callbacks.on_test_end(logs)
         return logs
 
@@ -624,7 +259,7 @@ class Trainer:
         watched = callbacks.has_batch_hooks("predict")
         capacity = 1 if watched else self._predict_steps(source)
         peeked = source.peek()
-        batching = self.batching("predict", self._input_tree(_like(peeked.x, source.batch_size)))
+        batching = self.batching("predict", self._input_tree(like(peeked.x, source.batch_size)))
         pace = Pace(0, capacity, batching)
         waiting, done = collections.deque(), []
         key = rng.next_key() if batching.draws else None
@@ -640,13 +275,13 @@ class Trainer:
             rows = block["rows"][:n]
             waiting.append((where, out, rows))
             if len(waiting) > IN_FLIGHT:
-                done.append(_fetch(*waiting.popleft()))
-            return {"outputs": _fetch(where, out, rows)} if watched else None, jax.tree.leaves(out)[0]
+                done.append(fetch(*waiting.popleft()))
+            return {"outputs": fetch(where, out, rows)} if watched else None, jax.tree.leaves(out)[0]
 
         self.stop_predicting = False
         callbacks.on_predict_begin()
         loop.run(self, "predict", source, total, pace, devices, callbacks, dispatch)
-        done += [_fetch(*w) for w in waiting]
+        done += [fetch(*w) for w in waiting]
         if self._is_stateful():
             self.scatter(params, state)
         if source.batch_size == 1 and lone and pace.pads and key is None:
@@ -654,7 +289,7 @@ class Trainer:
         callbacks.on_predict_end()
         if not done:
             raise ValueError(f"{self.label}: predict got no batch: the data are empty or used up.")
-        return _joined(self, done)
+        return joined(self, done)
 
     def _predict_steps(self, source):
         """Returns how many batches one dispatch of predict takes: inputs and outputs of a block stay small."""
@@ -713,7 +348,7 @@ class Trainer:
             ts = devices.hold(self._train_state(program, empty))
             ts, logs = run(ts, devices.split(self._arrange(block, pads)), 1)
             self._store(ts)
-        return self._result(_floats(logs), return_dict)
+        return self._result(floats(logs), return_dict)
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
         """Computes loss and metrics on one batch, in the form of `evaluate`."""
@@ -730,7 +365,7 @@ class Trainer:
             _, _, logs = run(
                 *args, devices.split(self._arrange(block, pads)), 1, *((rng.next_key(), 0) if draws else ())
             )
-        return self._result(_floats(logs), return_dict)
+        return self._result(floats(logs), return_dict)
 
     def predict_on_batch(self, x):
         """Computes the outputs for one batch as it is, as NumPy arrays."""
@@ -752,7 +387,7 @@ class Trainer:
             self.scatter(params, state)
         if pads and key is None:
             self._keep_direct(source.columns.x, devices)
-        return _joined(self, [jax.tree.map(np.array, _fetch(devices, out, block["rows"]))])
+        return joined(self, [jax.tree.map(np.array, fetch(devices, out, block["rows"]))])
 
     def _single(self, source, kind):
         """Returns (objectives, block, devices, batching) of one batch, which only devices may have filled up."""
@@ -773,10 +408,6 @@ class Trainer:
         return values[0] if len(values) == 1 else values
 
     # ----------------------------------------------------------------------------------- arrangement
-
-    def _is_stateful(self):
-        """True if a layer keeps its state from batch to batch in inference too, as a stateful LSTM does."""
-        return any(getattr(layer, "stateful", False) for layer in self.own_and_inner())
 
     def _ready(self, source, what):
         """Builds the model for the data, and looks at both together: bad data stop here, at the door."""
@@ -810,112 +441,14 @@ class Trainer:
             self._paces[about] = Pace(size, fixed, batching, devices.parts, seconds)
         return self._paces[about].begin()
 
-    def batching(self, kind, x):
-        """Returns what may be done to batches like `x` in a program of `kind`: a `Batching`, asked once.
-
-        Args:
-            kind: "train", "test" or "predict".
-            x: Tree of the inputs' arrays or shapes, batch axis first.
-        """
-        if self._programs is None:
-            self._programs = Programs()
-        about = kind, self._flags(), str(jax.tree.map(lambda a: (a.shape, str(a.dtype)), x))
-        known = self._programs.batching
-        if about not in known:
-            batch = jax.tree.leaves(x)[0].shape[0]
-            known[about] = of_model(self, kind == "train", x, batch, "cut" if kind == "predict" else "fill")
-        return known[about]
-
-    def _batching_of(self, kind, objectives, columns, batch):
-        """Returns the `Batching` of the model with its losses and metrics."""
-        if self.train_step is not None or self.test_step is not None:
-            return Batching(f"{self.label} has a train_step or test_step of its own")
-        found = self.batching(kind, self._input_tree(_like(columns.x, batch)))
-        if self.computes_loss:
-            why = f"{self.label} has a compute_loss of its own"
-            return found._replace(fill=why, split=why)
-        if found.fill is None:
-            specs = found.outputs or jax.tree.leaves(self.output_specs())
-            shown = zip(objectives, columns.y or [None] * len(objectives), specs, strict=True)
-            why = next(
-                (why for objective, y, spec in shown if (why := _why_whole(objective, y, spec)) is not None), None
-            )
-            found = found._replace(fill=why)
-        return found
-
-    def _flags(self):
-        return tuple(layer.flags for layer in self.own_and_inner())
-
 
 _PREDICTS = ("predict", "predict_on_batch")
-_NO_HOOKS = {
-    "compute_metrics": "metrics for compile(metrics=...)",
-    "predict_step": "`call`, or a model of other outputs",
-    "make_train_function": "train_step(self, ts, batch)",
-    "make_test_function": "test_step(self, ts, batch)",
-    "make_predict_function": "`call`",
-}
-
-
-def _why_whole(objective, y, spec):
-    """Returns why loss or metrics of an output need their batches as they are, so that none may be filled up."""
-    if y is None:
-        return None
-    y = jax.ShapeDtypeStruct(y.shape, y.dtype)
-    pred = jax.ShapeDtypeStruct((y.shape[0], *spec.shape[1:]), spec.dtype)
-    parts = [("loss", objective.loss)] * (objective.loss is not None) + [("metric", m) for _, m, _ in objective.metrics]
-    reasons = ((what, part.name, part.rows_meet(y, pred)) for what, part in parts)
-    return next((f"{what} {name!r} {why}" for what, name, why in reasons if why is not None), None)
-
-
-def _like(arrays, rows):
-    """Returns the shapes of arrays [B, ...] with so many rows."""
-    return [jax.ShapeDtypeStruct((rows, *a.shape[1:]), a.dtype) for a in arrays]
-
-
-def _joined(model, outputs):
-    """Returns the outputs of all batches as one tree of arrays."""
-    leaves = jax.tree.leaves(outputs[0], is_leaf=lambda a: a is None)
-    for name, first in zip(model.output_names or [""], leaves, strict=False):
-        if first is None:
-            raise ValueError(
-                f"predict: output {name!r} of {model.label} is a single number for a batch, without a batch axis. Give "
-                f"it one, or call the model on the array itself: model(x)."
-            )
-    if len(outputs) == 1:
-        return outputs[0]
-    try:
-        return jax.tree.map(lambda *parts: np.concatenate(parts), *outputs)
-    except ValueError:
-        shapes = sorted({str(tuple(a.shape[1:])) for one in outputs for a in jax.tree.leaves(one)})
-        raise ValueError(
-            f"predict: the outputs of the batches have different sizes ({', '.join(shapes[:3])}) and cannot be joined. "
-            f"Give inputs of one length, or predict batch by batch with predict_on_batch."
-        ) from None
 
 
 def _verbosity(verbose):
     """Returns how much to print: nothing but in the process that prints."""
     usual = 1 if messages.is_interactive_logging_enabled() else 2
     return (usual if verbose == "auto" else int(verbose)) if processes.is_main() else 0
-
-
-def _fetch(devices, out, rows):
-    """Returns the outputs [rows, ...] on the host for outputs [K, B, ...], of which `rows` [n, B] are real.
-
-    They may lie in XLA's own memory: a copy is the caller's to make. None stands for one number per batch.
-    """
-    out = jax.tree.map(lambda a: np.asarray(a)[: len(rows)], devices.join(out))
-    if rows.all():
-        return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]) if a.ndim > 1 else None, out)
-    return jax.tree.map(lambda a: a[rows], out)
-
-
-def _floats(logs):
-    """Fetches logs to the host. Keras sorts the names of an epoch's logs; so do we."""
-    with processes.waiting("the end of an epoch"):
-        host = jax.device_get(logs)
-    return {k: float(v) if np.ndim(v) == 0 else np.asarray(v) for k, v in sorted(host.items())}
 
 
 def _epochs(value, name):
