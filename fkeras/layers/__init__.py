@@ -11,6 +11,16 @@ from fkeras.layers.adaptive_pooling import (
     AdaptiveMaxPooling3D,
 )
 from fkeras.layers.attention import AdditiveAttention, Attention, GroupQueryAttention, MultiHeadAttention
+from fkeras.layers.augment.colors import (
+    RandomBrightness,
+    RandomColorJitter,
+    RandomContrast,
+    RandomGrayscale,
+    RandomHue,
+    RandomSaturation,
+)
+from fkeras.layers.augment.places import RandomFlip, RandomRotation, RandomTranslation, RandomZoom
+from fkeras.layers.augment.sizes import CenterCrop, RandomCrop, Resizing
 from fkeras.layers.cells import GRUCell, LSTMCell, SimpleRNNCell
 from fkeras.layers.contract.base import Context, Layer, Variable, Weight
 from fkeras.layers.contract.base import layers as registry
@@ -124,6 +134,7 @@ __all__ = [
     "BatchNormalization",
     "Bidirectional",
     "CategoryEncoding",
+    "CenterCrop",
     "Concatenate",
     "Context",
     "Conv1D",
@@ -186,10 +197,22 @@ __all__ = [
     "PReLU",
     "Permute",
     "RMSNormalization",
+    "RandomBrightness",
+    "RandomColorJitter",
+    "RandomContrast",
+    "RandomCrop",
+    "RandomFlip",
+    "RandomGrayscale",
+    "RandomHue",
+    "RandomRotation",
+    "RandomSaturation",
+    "RandomTranslation",
+    "RandomZoom",
     "ReLU",
     "RepeatVector",
     "Rescaling",
     "Reshape",
+    "Resizing",
     "ReversibleEmbedding",
     "SeparableConv1D",
     "SeparableConv2D",

@@ -1,0 +1,217 @@
+"""Layers on images: real Keras where what is drawn has one value, else the laws of what is drawn."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import fkeras
+from fkeras import layers
+from tests.catalog.layers_augment import ROWS
+
+X = np.random.default_rng(0).uniform(0, 255, (3, 7, 10, 3)).astype("float32")
+INTS = X.astype("uint8")
+
+# ------------------------------------------------------------------------------------------------- real Keras
+
+SIZES = [
+    *(("Resizing", {"height": h, "width": w, "interpolation": i}) for i in
+      ("bilinear", "nearest", "bicubic", "lanczos3", "lanczos5") for h, w in ((4, 5), (11, 13))),
+    ("Resizing", {"height": 4, "width": 5, "antialias": True}),
+    *(("Resizing", {"height": h, "width": w, f"{way}_to_aspect_ratio": True}) for way in ("crop", "pad")
+      for h, w in ((4, 4), (12, 5), (3, 9))),
+    ("Resizing", {"height": 4, "width": 4, "pad_to_aspect_ratio": True, "fill_value": 7.0}),
+    *(("CenterCrop", {"height": h, "width": w}) for h, w in ((3, 3), (4, 7), (7, 10), (9, 12), (9, 3), (3, 12))),
+]  # fmt: skip
+ONE_VALUE = [
+    *(("RandomRotation", {"factor": (f, f), "fill_mode": mode}) for f, mode in
+      ((0.1, "reflect"), (-0.2, "constant"), (0.3, "wrap"), (0.7, "nearest"))),
+    ("RandomRotation", {"factor": (0.1, 0.1), "fill_mode": "constant", "fill_value": 9.0}),
+    ("RandomZoom", {"height_factor": (0.3, 0.3)}),
+    ("RandomZoom", {"height_factor": (-0.3, -0.3), "width_factor": (0.2, 0.2), "fill_mode": "constant"}),
+    ("RandomTranslation", {"height_factor": (0.2, 0.2), "width_factor": (-0.33, -0.33)}),
+    ("RandomTranslation", {"height_factor": (-0.2, -0.2), "width_factor": (0.1, 0.1), "fill_mode": "wrap"}),
+    *(("RandomBrightness", {"factor": (f, f)}) for f in (0.3, -0.3)),
+    *(("RandomSaturation", {"factor": (f, f)}) for f in (0.0, 0.3, 0.5)),
+    ("RandomHue", {"factor": (1.0, 1.0)}),
+    ("RandomGrayscale", {"factor": 1.0}),
+    ("RandomColorJitter", {"brightness_factor": (0.2, 0.2), "saturation_factor": (0.3, 0.3), "hue_factor": (1, 1)}),
+]  # fmt: skip
+
+
+def _judge(keras, kind, kwargs, x, training, tolerance=1e-3):
+    with_channels_first = {**kwargs, "data_format": "channels_first"}
+    own = getattr(layers, kind)
+    theirs = np.asarray(getattr(keras.layers, kind)(**kwargs)(x, training=training))
+    mine = own(**kwargs)(x, training=training)
+    assert mine.dtype == theirs.dtype and mine.shape == theirs.shape
+    np.testing.assert_allclose(mine.astype("float32"), theirs.astype("float32"), tolerance, tolerance)
+    turned = own(**with_channels_first)(np.moveaxis(x, -1, 1), training=training)
+    np.testing.assert_allclose(np.moveaxis(turned, 1, -1).astype("float32"), mine.astype("float32"), 1e-5, 1e-3)
+    np.testing.assert_allclose(own(**kwargs)(x[0], training=training), mine[0], 1e-5, 1e-3)
+
+
+@pytest.mark.parametrize("kind, kwargs", SIZES, ids=str)
+def test_sizes_are_keras(keras, kind, kwargs):
+    _judge(keras, kind, kwargs, X, False)
+    if kind == "CenterCrop" or kwargs.get("interpolation") in (None, "nearest"):
+        _judge(keras, kind, kwargs, INTS, False)
+
+
+@pytest.mark.parametrize("kind, kwargs", ONE_VALUE, ids=str)
+def test_layers_whose_factors_have_one_value_are_keras(keras, kind, kwargs):
+    _judge(keras, kind, kwargs, X, True)
+
+
+@pytest.mark.parametrize("case", ROWS, ids=str)
+def test_configs_go_both_ways(keras, case):
+    own = getattr(layers, case.kind)(**case.kwargs)
+    config = own.get_config()
+    theirs = getattr(keras.layers, case.kind).from_config(config).get_config()
+    again = getattr(layers, case.kind).from_config(theirs).get_config()
+    assert {k: v for k, v in again.items() if k != "seed"} == {k: v for k, v in config.items() if k != "seed"}
+    # Keras leaves the seed of RandomGrayscale and the data format of a few out of their configs.
+    assert set(theirs) - set(config) <= {"data_format", "bounding_box_format"}
+
+
+# -------------------------------------------------------------------------------------------- laws of the drawn
+
+RANDOM = [row for row in ROWS if row.random]
+
+
+@pytest.mark.parametrize("case", RANDOM, ids=str)
+def test_what_is_drawn_belongs_to_the_key_and_the_row(case):
+    """The same key draws the same, rows differ, a row does not know its neighbours, inference changes nothing."""
+    layer, x = case.build()
+    x = np.repeat(x[:1], 6, 0)
+    apply = jax.jit(lambda x, key, training: layer.apply({}, {}, x, training=training, key=key)[0], static_argnums=2)
+    key = jax.random.key(1)
+    y = np.asarray(apply(x, key, True))
+    np.testing.assert_array_equal(y, apply(x, key, True))
+    assert len(np.unique(y.reshape(6, -1), axis=0)) > 1  # each of six equal images alike: the draw is the batch's
+    assert not np.array_equal(y, apply(x, jax.random.key(2), True))
+    np.testing.assert_allclose(y[:2], layer.apply({}, {}, x[:2], training=True, key=key)[0], 1e-5, 1e-5)
+    if case.kind != "RandomCrop":
+        np.testing.assert_array_equal(layer(x, training=False), x)
+    assert layer(x[0], training=True).shape == y.shape[1:]
+
+
+def _drawn(layer, x, n=400):
+    return np.asarray(layer.apply({}, {}, np.repeat(x[None], n, 0), training=True, key=jax.random.key(0))[0])
+
+
+def _fills(values, low, high):
+    """The values lie within [low, high], and come near both ends."""
+    margin = (high - low) / 20
+    assert low - 1e-3 <= values.min() <= low + margin and high - margin <= values.max() <= high + 1e-3
+
+
+def test_factors_fill_their_ranges():
+    x = np.random.default_rng(0).uniform(0.4, 0.6, (4, 5, 3)).astype("float32")
+    unit = {"value_range": (0, 1)}
+    _fills((_drawn(layers.RandomBrightness((-0.2, 0.3), **unit), x) - x).mean((1, 2, 3)), -0.2, 0.3)
+    deviation = x - x.mean((0, 1))
+    for given, ends in ((0.5, (1, 1.5)), ((0.2, 0.4), (0.8, 1.4))):
+        y = _drawn(layers.RandomContrast(given, **unit), x)
+        _fills(((y - y.mean((1, 2), keepdims=True)) / deviation).mean((1, 2, 3)), *ends)
+    hue = np.asarray(fkeras.ops.image.rgb_to_hsv(x))[..., 0]
+    turned = np.asarray(fkeras.ops.image.rgb_to_hsv(_drawn(layers.RandomHue(0.5, **unit), x)))[..., 0] - hue
+    _fills(((turned + 0.5) % 1 - 0.5)[:, 0, 0], -0.25, 0.25)
+
+
+def test_images_are_moved_by_what_their_range_says():
+    x = np.zeros((21, 31, 1), "float32")
+    x[10, 15] = 1
+    y = _drawn(layers.RandomTranslation((-0.2, 0.3), 0.1, interpolation="nearest"), x)
+    places = np.array([np.unravel_index(np.argmax(a), (21, 31)) for a in y[..., 0]])
+    assert places[:, 0].min() == 10 - 4 and places[:, 0].max() == 10 + 6
+    assert places[:, 1].min() == 15 - 3 and places[:, 1].max() == 15 + 3
+
+
+def test_half_of_the_images_flip_and_crops_come_from_everywhere():
+    x = np.arange(12, dtype="float32").reshape(3, 4, 1)
+    for mode, flipped in (
+        ("horizontal", x[:, ::-1]),
+        ("vertical", x[::-1]),
+        ("horizontal_and_vertical", x[::-1, ::-1]),
+    ):
+        y = _drawn(layers.RandomFlip(mode), x)
+        is_flipped = (y == flipped).all((1, 2, 3))
+        assert (is_flipped | (y == x).all((1, 2, 3))).all() and 140 < is_flipped.sum() < 260  # 6 deviations from 200
+    corners = {tuple(a[0, 0]) for a in _drawn(layers.RandomCrop(2, 3), x)}
+    assert corners == {(0.0,), (1.0,), (4.0,), (5.0,)}
+    grayed = _drawn(layers.RandomGrayscale(0.25), np.array([[[1.0, 0, 0]]], "float32"))[:, 0, 0, 1] > 0
+    assert 50 < grayed.sum() < 150
+
+
+def test_a_crop_at_inference_keeps_the_ratio():
+    y = layers.RandomCrop(4, 4)(X, training=False)
+    np.testing.assert_allclose(y, layers.Resizing(4, 4, crop_to_aspect_ratio=True)(X), 1e-5)
+    assert layers.RandomCrop(9, 4)(X, training=True).shape == (3, 9, 4, 3)
+
+
+def test_a_layer_alone_varies_unless_told_otherwise():
+    layer = layers.RandomBrightness((0.1, 0.1), value_range=(0, 1))
+    x = np.full((2, 2, 2, 3), 0.5, "float32")
+    np.testing.assert_allclose(layer(x), 0.6, 1e-6)
+    np.testing.assert_array_equal(layer(x, training=False), x)
+    model = fkeras.Sequential([fkeras.Input((2, 2, 3)), layer])
+    np.testing.assert_array_equal(model.predict(x, verbose=0), x)
+    np.testing.assert_allclose(model(x, training=True), 0.6, 1e-6)
+
+
+def test_whole_numbers_are_kept_where_keras_keeps_them():
+    assert layers.Resizing(3, 4)(INTS).dtype == jnp.uint8
+    brighter = layers.RandomBrightness((0.5, 0.5))(INTS)  # Keras's runs over beyond 255
+    np.testing.assert_array_equal(brighter, np.clip(INTS + 127.5, 0, 255).round().astype("uint8"))
+    assert layers.RandomFlip()(INTS).dtype == jnp.float32
+
+
+def test_saturation_stays_within_its_range():
+    """As in `tf.image`; Keras's pixels leave the range of values."""
+    x = np.random.default_rng(0).uniform(0, 1, (4, 4, 3)).astype("float32")
+    saturation = np.asarray(fkeras.ops.image.rgb_to_hsv(x))[..., 1]
+    y = layers.RandomSaturation((0.8, 0.8), value_range=(0, 1))(x)
+    np.testing.assert_allclose(fkeras.ops.image.rgb_to_hsv(y)[..., 1], np.minimum(saturation * 4, 1), 1e-4)
+
+
+def test_a_model_with_them_trains_the_same_filled_up_or_not():
+    x = np.random.default_rng(0).uniform(0, 1, (10, 8, 8, 3)).astype("float32")
+    y = np.arange(10) % 2
+
+    def losses(**how):
+        fkeras.utils.set_random_seed(0)
+        model = fkeras.Sequential(
+            [
+                fkeras.Input((8, 8, 3)),
+                layers.RandomFlip("horizontal"),
+                layers.RandomRotation(0.1),
+                layers.RandomContrast(0.2, value_range=(0, 1)),
+                layers.Flatten(),
+                layers.Dense(2, "softmax"),
+            ]
+        )
+        model.compile("sgd", "sparse_categorical_crossentropy", **how)
+        return model.fit(x, y, batch_size=4, epochs=2, verbose=0, shuffle=False).history["loss"]
+
+    once = losses()
+    assert once == losses()
+    np.testing.assert_allclose(once, losses(distribute=fkeras.distribute.DataParallel(1, accumulate=2)), 1e-5)
+
+
+@pytest.mark.parametrize(
+    "make, said",
+    [
+        (lambda: layers.RandomRotation(2.0), r"expected a number or a pair of numbers in \[-1, 1\], got 2.0"),
+        (lambda: layers.RandomZoom((-1.0, 0.5)), r"a pair of numbers in \(-1, 1\], got \(-1.0, 0.5\)"),
+        (lambda: layers.RandomContrast(0.1, value_range=(1, 0)), r"expected \(lowest, highest\), such as \(0, 255\)"),
+        (lambda: layers.RandomHue(0.1)(np.zeros((2, 4, 4, 1))), "expected 3 channels, red, green and blue, got shape"),
+        (lambda: layers.RandomFlip()(np.zeros((4, 4))), r"expected images \[B, H, W, C\] or one image \[H, W, C\]"),
+        (lambda: layers.RandomGrayscale(1.5), r"the share of images that are changed, in \[0, 1\], got 1.5"),
+        (lambda: layers.Resizing(2, 2, "area"), "expected one of 'bilinear', 'nearest'"),
+        (lambda: layers.Resizing(2, 2, crop_to_aspect_ratio=True, pad_to_aspect_ratio=True), "do not go together"),
+    ],
+)
+def test_messages(make, said):
+    with pytest.raises(ValueError, match=said):
+        make()
