@@ -35,6 +35,16 @@ ONE_VALUE = [
     *(("RandomSaturation", {"factor": (f, f)}) for f in (0.0, 0.3, 0.5)),
     ("RandomHue", {"factor": (1.0, 1.0)}),
     ("RandomGrayscale", {"factor": 1.0}),
+    *(("RandomShear", {"x_factor": (f, f), "y_factor": (0.0, 0.0), "fill_mode": "nearest"}) for f in (0.0,)),
+    *(("RandomSharpness", {"factor": (f, f)}) for f in (0.0, 0.2, 0.5, 1.0)),
+    *(("RandomColorDegeneration", {"factor": (f, f)}) for f in (-0.5, 0.3, 1.0)),
+    *(("RandomGaussianBlur", {"factor": (1, 1), "kernel_size": k, "sigma": (0.8, 0.8)}) for k in (3, (3, 5))),
+    ("RandomGaussianBlur", {"factor": 0.0}),
+    *(("RandomPosterization", {"factor": (b, b)}) for b in (1, 3, 8)),
+    *(("RandomInvert", {"factor": (f, f)}) for f in (0, 1)),
+    ("RandomErasing", {"factor": (0, 0)}),
+    ("RandomPerspective", {"factor": (0, 0)}),
+    ("Solarization", {}),
     ("RandomColorJitter", {"brightness_factor": (0.2, 0.2), "saturation_factor": (0.3, 0.3), "hue_factor": (1, 1)}),
 ]  # fmt: skip
 
@@ -61,6 +71,16 @@ def test_sizes_are_keras(keras, kind, kwargs):
 @pytest.mark.parametrize("kind, kwargs", ONE_VALUE, ids=str)
 def test_layers_whose_factors_have_one_value_are_keras(keras, kind, kwargs):
     _judge(keras, kind, kwargs, X, True)
+
+
+def test_contrast_and_histograms_are_keras(keras):
+    _judge(keras, "AutoContrast", {}, X, False)
+    _judge(keras, "AutoContrast", {"value_range": (0, 1)}, X / 255, True)
+    theirs = np.concatenate([keras.layers.Equalization()(x[None], training=True) for x in np.floor(X)])
+    np.testing.assert_allclose(layers.Equalization()(np.floor(X)), theirs, 1e-5)
+    flat = np.full((1, 3, 3, 1), 7.0, "float32")
+    np.testing.assert_array_equal(layers.AutoContrast()(flat), flat)
+    np.testing.assert_allclose(layers.Equalization()(flat), flat, 1e-6)
 
 
 @pytest.mark.parametrize("case", ROWS, ids=str)
@@ -142,6 +162,49 @@ def test_half_of_the_images_flip_and_crops_come_from_everywhere():
     assert corners == {(0.0,), (1.0,), (4.0,), (5.0,)}
     grayed = _drawn(layers.RandomGrayscale(0.25), np.array([[[1.0, 0, 0]]], "float32"))[:, 0, 0, 1] > 0
     assert 50 < grayed.sum() < 150
+
+
+def test_shears_go_both_ways_about_the_corner():
+    x = np.zeros((31, 31, 1), "float32")
+    x[20, 15] = 1
+    for kwargs, places in (
+        ({"x_factor": (0.3, 0.3)}, {(20, 9), (20, 21)}),
+        ({"y_factor": (0.4, 0.4)}, {(14, 15), (26, 15)}),
+    ):
+        y = _drawn(layers.RandomShear(**kwargs, interpolation="nearest", fill_mode="constant"), x, 40)
+        assert {np.unravel_index(np.argmax(a), (31, 31)) for a in y[..., 0]} == places
+
+
+def test_probabilities_are_drawn_too():
+    """f is a probability drawn from (0, f): half of f on average; a pair of equal numbers is that probability."""
+    x = np.full((4, 4, 1), 0.25, "float32")
+    for given, share in (((1, 1), 1), (1.0, 0.5), ((0.2, 0.4), 0.3)):
+        changed = (_drawn(layers.RandomInvert(given, value_range=(0, 1)), x) == 0.75).all((1, 2, 3))
+        assert abs(changed.mean() - share) < 0.13  # 5 deviations of 400 draws
+
+
+def test_boxes_that_are_erased_are_as_large_as_said_and_lie_everywhere():
+    x = np.full((20, 30, 2), 7.0, "float32")
+    y = _drawn(layers.RandomErasing((1, 1), scale=(0.1, 0.4), fill_value=0.0), x)
+    erased = y[..., 0] == 0
+    heights, widths = erased.any(2).sum(1), erased.any(1).sum(1)
+    assert (heights.min(), heights.max(), widths.min(), widths.max()) == (6, 13, 9, 19)  # of 20 and 30, times roots
+    assert (erased == erased.any(1, keepdims=True) & erased.any(2, keepdims=True)).all()  # boxes
+    assert erased.any((0, 1)).all() and erased.any((0, 2)).all()
+    noise = _drawn(layers.RandomErasing((1, 1), scale=(1, 1)), x)
+    assert noise.min() == 0 and noise.max() == 255 and 70 < noise.mean() < 90  # 80.5: a normal number within [0, 1]
+
+
+def test_solarization_adds_and_inverts_above_its_threshold():
+    x = np.linspace(0, 1, 21, dtype="float32").reshape(1, 21, 1)
+    y = _drawn(layers.Solarization((0.1, 0.1), (0.52, 0.52), value_range=(0, 1)), x, 1)[0]
+    added = np.minimum(x + 0.1, 1)
+    np.testing.assert_allclose(y, np.where(added < 0.52, added, 1 - added), 1e-5, 1e-6)
+
+
+def test_corners_move_inwards_by_half_a_side_at_most():
+    y = _drawn(layers.RandomPerspective((1, 1), scale=0.5, fill_value=0.0), np.ones((21, 21, 1), "float32"), 100)
+    assert (y[:, 6:15, 6:15] > 0.99).all() and 0.3 < y.mean() < 0.9
 
 
 def test_a_crop_at_inference_keeps_the_ratio():

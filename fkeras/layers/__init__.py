@@ -19,7 +19,25 @@ from fkeras.layers.augment.colors import (
     RandomHue,
     RandomSaturation,
 )
-from fkeras.layers.augment.places import RandomFlip, RandomRotation, RandomTranslation, RandomZoom
+from fkeras.layers.augment.filters import (
+    AutoContrast,
+    Equalization,
+    RandomColorDegeneration,
+    RandomErasing,
+    RandomGaussianBlur,
+    RandomInvert,
+    RandomPosterization,
+    RandomSharpness,
+    Solarization,
+)
+from fkeras.layers.augment.places import (
+    RandomFlip,
+    RandomPerspective,
+    RandomRotation,
+    RandomShear,
+    RandomTranslation,
+    RandomZoom,
+)
 from fkeras.layers.augment.sizes import CenterCrop, RandomCrop, Resizing
 from fkeras.layers.cells import GRUCell, LSTMCell, SimpleRNNCell
 from fkeras.layers.contract.base import Context, Layer, Variable, Weight
@@ -127,6 +145,7 @@ __all__ = [
     "AdditiveAttention",
     "AlphaDropout",
     "Attention",
+    "AutoContrast",
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",
@@ -158,6 +177,7 @@ __all__ = [
     "Dropout",
     "EinsumDense",
     "Embedding",
+    "Equalization",
     "Flatten",
     "GRUCell",
     "GaussianDropout",
@@ -198,14 +218,22 @@ __all__ = [
     "Permute",
     "RMSNormalization",
     "RandomBrightness",
+    "RandomColorDegeneration",
     "RandomColorJitter",
     "RandomContrast",
     "RandomCrop",
+    "RandomErasing",
     "RandomFlip",
+    "RandomGaussianBlur",
     "RandomGrayscale",
     "RandomHue",
+    "RandomInvert",
+    "RandomPerspective",
+    "RandomPosterization",
     "RandomRotation",
     "RandomSaturation",
+    "RandomSharpness",
+    "RandomShear",
     "RandomTranslation",
     "RandomZoom",
     "ReLU",
@@ -219,6 +247,7 @@ __all__ = [
     "SimpleRNN",
     "SimpleRNNCell",
     "Softmax",
+    "Solarization",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",

@@ -15,9 +15,9 @@ class ImageRow(LayerRow):
         return np.random.default_rng(7).uniform(0.1, 0.9, self.shape).astype("float32")
 
 
-def image(kind, /, shape=(2, 5, 6, 3), *, random=True, **kwargs):
+def image(kind, /, shape=(2, 5, 6, 3), *, random=True, grad=True, **kwargs):
     shown = ",".join(f"{k}={v}" for k, v in kwargs.items())
-    return ImageRow(f"{kind}({shown})", kind, kwargs, shape, random=random)
+    return ImageRow(f"{kind}({shown})", kind, kwargs, shape, random=random, grad=grad)
 
 
 ROWS = [
@@ -36,4 +36,16 @@ ROWS = [
     image("RandomSaturation", (2, 3, 5, 6), factor=(0.4, 0.6), **UNIT, **FIRST),
     image("RandomGrayscale", factor=0.5),
     image("RandomColorJitter", brightness_factor=0.1, contrast_factor=0.2, hue_factor=0.1, **UNIT),
+    image("RandomShear", x_factor=0.3, y_factor=(0.1, 0.2), fill_mode="constant"),
+    image("RandomPerspective", factor=(1, 1), scale=0.5),
+    image("RandomGaussianBlur", factor=(0.9, 1), sigma=(0.5, 1), kernel_size=(3, 5), **UNIT),
+    image("RandomSharpness", factor=0.9, **UNIT),
+    image("RandomColorDegeneration", (2, 3, 5, 6), factor=(0.1, 0.9), **UNIT, **FIRST),
+    image("RandomInvert", factor=0.8, **UNIT),
+    image("RandomPosterization", factor=(1, 6), **UNIT),
+    image("RandomErasing", factor=(1, 1), scale=(0.2, 0.5), **UNIT),
+    image("RandomErasing", fill_value=0.5, seed=2, **UNIT),
+    image("Solarization", addition_factor=0.3, threshold_factor=(0.4, 0.6), **UNIT),
+    image("AutoContrast", **UNIT, random=False),
+    image("Equalization", **UNIT, random=False, grad=False),
 ]

@@ -42,7 +42,7 @@ def between(uniform, ends):
 # ------------------------------------------------------------------------------------------ converters
 
 
-def factor(low, high, *, mirrored=False, open_low=False):
+def limits(low, high, *, mirrored=False, open_low=False):
     """Converter: a pair of numbers that meets [low, high]; one number f in it stands for (max(low, -f), f).
 
     Args:

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from fkeras.core import dtypes
 from fkeras.core.settings import optional, seed_or_none, setting
-from fkeras.layers.augment.base import RandomImageLayer, between, blend, factor, per_image, value_range
+from fkeras.layers.augment.base import RandomImageLayer, between, blend, limits, per_image, value_range
 from fkeras.layers.contract.base import layers
 from fkeras.layers.kernels import images as kernels
 
@@ -63,7 +63,7 @@ def saturation_of(factor):
 # ---------------------------------------------------------------------------------------------- layers
 
 
-class _Colors(RandomImageLayer):
+class ColorLayer(RandomImageLayer):
     """A layer on red, green and blue."""
 
     def check_input(self, shape):
@@ -89,7 +89,7 @@ class RandomContrast(RandomImageLayer):
         (2, 4, 4, 3)
     """
 
-    factor: Any = setting(factor(0, 1))
+    factor: Any = setting(limits(0, 1))
     value_range: Any = setting(value_range, (0, 255))
     seed: Any = setting(seed_or_none, None)
     data_format: Any = setting(dtypes.data_format, None, keyword=True)
@@ -115,7 +115,7 @@ class RandomBrightness(RandomImageLayer):
     """
 
     keeps_ints = True
-    factor: Any = setting(factor(-1, 1))
+    factor: Any = setting(limits(-1, 1))
     value_range: Any = setting(value_range, (0, 255))
     seed: Any = setting(seed_or_none, None)
     data_format: Any = setting(dtypes.data_format, None, keyword=True)
@@ -125,7 +125,7 @@ class RandomBrightness(RandomImageLayer):
 
 
 @layers.register
-class RandomHue(_Colors):
+class RandomHue(ColorLayer):
     """Turns the hue of each image while training, by f / 2 of the circle, one way or the other.
 
     Args:
@@ -140,7 +140,7 @@ class RandomHue(_Colors):
     """
 
     draws = 2
-    factor: Any = setting(factor(0, 1))
+    factor: Any = setting(limits(0, 1))
     value_range: Any = setting(value_range, (0, 255))
     data_format: Any = setting(dtypes.data_format, None)
     seed: Any = setting(seed_or_none, None)
@@ -154,7 +154,7 @@ def _either_way(values, u):
 
 
 @layers.register
-class RandomSaturation(_Colors):
+class RandomSaturation(ColorLayer):
     """Multiplies the saturation of each image by f / (1 - f) while training: 0 is gray, 0.5 changes nothing.
 
     Args:
@@ -168,7 +168,7 @@ class RandomSaturation(_Colors):
         (2, 4, 4, 3)
     """
 
-    factor: Any = setting(factor(-1, 1))
+    factor: Any = setting(limits(-1, 1))
     value_range: Any = setting(value_range, (0, 255))
     data_format: Any = setting(dtypes.data_format, None)
     seed: Any = setting(seed_or_none, None)
@@ -184,7 +184,7 @@ def _probability(value):
 
 
 @layers.register
-class RandomGrayscale(_Colors):
+class RandomGrayscale(ColorLayer):
     """Makes a share of the images gray while training, in three equal channels.
 
     Args:
@@ -206,7 +206,7 @@ class RandomGrayscale(_Colors):
 
 
 @layers.register
-class RandomColorJitter(_Colors):
+class RandomColorJitter(ColorLayer):
     """Changes brightness, contrast, saturation and hue of each image while training, in this order.
 
     Args:
@@ -223,10 +223,10 @@ class RandomColorJitter(_Colors):
 
     draws = 5
     value_range: Any = setting(value_range, (0, 255))
-    brightness_factor: Any = setting(optional(factor(-1, 1)), None)
-    contrast_factor: Any = setting(optional(factor(0, 1)), None)
-    saturation_factor: Any = setting(optional(factor(-1, 1)), None)
-    hue_factor: Any = setting(optional(factor(0, 1)), None)
+    brightness_factor: Any = setting(optional(limits(-1, 1)), None)
+    contrast_factor: Any = setting(optional(limits(0, 1)), None)
+    saturation_factor: Any = setting(optional(limits(-1, 1)), None)
+    hue_factor: Any = setting(optional(limits(0, 1)), None)
     seed: Any = setting(seed_or_none, None)
     data_format: Any = setting(dtypes.data_format, None)
 

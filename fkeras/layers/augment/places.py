@@ -4,16 +4,34 @@ import math
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from fkeras.core import dtypes
 from fkeras.core.settings import choice, optional, seed_or_none, setting
-from fkeras.layers.augment.base import RandomImageLayer, between, factor, per_image
+from fkeras.layers.augment.base import RandomImageLayer, between, limits, per_image
 from fkeras.layers.contract.base import layers
 from fkeras.layers.kernels import images as kernels
 
 _ORDERS = {"nearest": 0, "bilinear": 1}
 _fill_mode = choice("constant", "nearest", "wrap", "reflect")
 _interpolation = choice("bilinear", "nearest")
+
+
+_either_way = limits(-1, 1, mirrored=True)
+
+
+def _shear(value):
+    lower, upper = _either_way(value)
+    if lower < 0 and (lower != -upper or (np.ndim(value) == 0 and value < 0)):
+        raise ValueError(f"expected a number or a pair of numbers in [0, 1], got {value!r}.")
+    return upper if lower == -upper else (lower, upper)  # Keras's configs have (-f, f), which Keras does not read
+
+
+def _share(value):
+    if isinstance(value, (bool, str)) or not hasattr(value, "__float__") or not 0 <= float(value) <= 1:
+        raise ValueError(f"expected a number in [0, 1], got {value!r}.")
+    return float(value)
+
 
 # -------------------------------------------------------------------------------------- pure functions
 
@@ -94,7 +112,7 @@ class RandomRotation(_Warps):
         [3.0, 2.0, 1.0, 0.0]
     """
 
-    factor: Any = setting(factor(-1, 1))
+    factor: Any = setting(limits(-1, 1))
     fill_mode: str = setting(_fill_mode, "reflect")
     interpolation: str = setting(_interpolation, "bilinear")
     seed: Any = setting(seed_or_none, None)
@@ -120,8 +138,8 @@ class RandomZoom(_Warps):
     """
 
     draws = 2
-    height_factor: Any = setting(factor(-1, 1, mirrored=True, open_low=True))
-    width_factor: Any = setting(optional(factor(-1, 1, mirrored=True, open_low=True)), None)
+    height_factor: Any = setting(limits(-1, 1, mirrored=True, open_low=True))
+    width_factor: Any = setting(optional(limits(-1, 1, mirrored=True, open_low=True)), None)
     fill_mode: str = setting(_fill_mode, "reflect")
     interpolation: str = setting(_interpolation, "bilinear")
     seed: Any = setting(seed_or_none, None)
@@ -148,8 +166,8 @@ class RandomTranslation(_Warps):
     """
 
     draws = 2
-    height_factor: Any = setting(factor(-1, 1, mirrored=True))
-    width_factor: Any = setting(factor(-1, 1, mirrored=True))
+    height_factor: Any = setting(limits(-1, 1, mirrored=True))
+    width_factor: Any = setting(limits(-1, 1, mirrored=True))
     fill_mode: str = setting(_fill_mode, "reflect")
     interpolation: str = setting(_interpolation, "bilinear")
     seed: Any = setting(seed_or_none, None)
@@ -159,3 +177,68 @@ class RandomTranslation(_Warps):
     def transform(self, u, height, width):
         down, right = between(u[:, 0], self.height_factor), between(u[:, 1], self.width_factor)
         return shift(height * down, width * right)
+
+
+@layers.register
+class RandomShear(_Warps):
+    """Shears each image while training about its upper left corner, one way or the other: both sides the same way.
+
+        (x, y) shows what was at (x + a y, y + b x)
+
+    Args:
+        x_factor, y_factor: (lower, upper) of a and b, or f for (-f, f); within [0, 1].
+        interpolation, fill_mode, fill_value, data_format, seed: As in `RandomRotation`.
+
+    Example:
+        >>> RandomShear(0.2, 0.1)(jnp.ones((2, 4, 4, 3)), training=True).shape
+        (2, 4, 4, 3)
+    """
+
+    draws = 3
+    x_factor: Any = setting(_shear, 0.0)
+    y_factor: Any = setting(_shear, 0.0)
+    interpolation: str = setting(_interpolation, "bilinear")
+    fill_mode: str = setting(_fill_mode, "reflect")
+    fill_value: float = setting(float, 0.0)
+    data_format: Any = setting(dtypes.data_format, None)
+    seed: Any = setting(seed_or_none, None)
+
+    def transform(self, u, height, width):
+        way = jnp.where(u[:, 2] > 0.5, 1.0, -1.0)
+        a, b = (way * between(u[:, i], _either_way(f)) for i, f in enumerate((self.x_factor, self.y_factor)))
+        one, zero = jnp.ones_like(a), jnp.zeros_like(a)
+        return jnp.stack([one, a, zero, b, one, zero, zero, zero], -1)
+
+
+@layers.register
+class RandomPerspective(RandomImageLayer):
+    """Shows images from elsewhere while training: each corner moves inwards by a part of the sides.
+
+    Args:
+        factor: (lower, upper) of the probability that an image is changed, drawn for each; f is (0, f).
+        scale: Corners move by up to `scale` times half a side, within [0, 1].
+        interpolation, fill_value, seed, data_format: As in `RandomRotation`; what lies outside is `fill_value`.
+
+    Example:
+        >>> RandomPerspective(scale=0.3)(jnp.ones((2, 4, 4, 3)), training=True).shape
+        (2, 4, 4, 3)
+    """
+
+    rows_meet = False  # one small system of equations an image: `compiled.rows` has no rule for it
+    draws = 10
+    factor: Any = setting(limits(0, 1), 1.0)
+    scale: float = setting(_share, 1.0)
+    interpolation: str = setting(_interpolation, "bilinear")
+    fill_value: float = setting(float, 0.0)
+    seed: Any = setting(seed_or_none, None)
+    data_format: Any = setting(dtypes.data_format, None)
+
+    def vary(self, x, u):
+        far = jnp.array([x.shape[2] - 1, x.shape[1] - 1], x.dtype)  # (x, y)
+        corners = jnp.array([[0, 0], [1, 0], [0, 1], [1, 1]], x.dtype)
+        # A whole half side would let two corners meet, and the map have no inverse.
+        inwards = u[:, 2:].reshape(-1, 4, 2).astype(x.dtype) * (0.49 * self.scale) * (1 - 2 * corners)
+        start = jnp.broadcast_to(corners * far, inwards.shape)
+        moved = kernels.perspective(x, start, (corners + inwards) * far, _ORDERS[self.interpolation], self.fill_value)
+        applied = u[:, 1] < between(u[:, 0], self.factor)
+        return jnp.where(applied.reshape(-1, 1, 1, 1), moved, x)
