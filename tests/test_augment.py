@@ -207,6 +207,43 @@ def test_corners_move_inwards_by_half_a_side_at_most():
     assert (y[:, 6:15, 6:15] > 0.99).all() and 0.3 < y.mean() < 0.9
 
 
+@pytest.mark.parametrize("make", [lambda: layers.MixUp(0.8), lambda: layers.CutMix((0.2, 0.6))], ids=["up", "cut"])
+def test_images_and_labels_are_mixed_alike(make):
+    """Each image shows a number of its own, so that the mean of the mixed one tells the labels it should have."""
+    layer, n = make(), 16
+    images = np.broadcast_to(np.arange(n, dtype="float32")[:, None, None, None], (n, 10, 12, 1))
+    given = {"images": images, "labels": np.eye(n, dtype="float32")}
+    mixed = layer.apply({}, {}, given, training=True, key=jax.random.key(3))[0]
+    labels, shown = np.asarray(mixed["labels"]), np.asarray(mixed["images"])
+    np.testing.assert_allclose(labels.sum(1), 1, 1e-5)
+    np.testing.assert_allclose(shown.mean((1, 2, 3)), labels @ np.arange(n), 1e-4, 1e-4)
+    assert ((labels > 1e-6).sum(1) == 2).sum() >= n // 2
+    if isinstance(layer, layers.CutMix):
+        for i, (image, row) in enumerate(zip(shown, labels, strict=True)):
+            assert set(np.unique(image)) == {i, *np.flatnonzero(row)}
+        own = np.diagonal(labels)[np.diagonal(labels) < 1]
+        assert 0.35 <= own.min() and own.max() <= 0.85  # boxes of 0.2 to 0.6, in whole pixels
+    again = jax.jit(lambda x: layer.apply({}, {}, x, training=True, key=jax.random.key(3))[0])(given)
+    np.testing.assert_allclose(again["images"], shown, 1e-5, 1e-5)
+    np.testing.assert_array_equal(layer(images, training=False), images)
+    first = type(layer).from_config(layer.get_config() | {"data_format": "channels_first"})
+    turned = first.apply({}, {}, np.moveaxis(images, -1, 1), training=True, key=jax.random.key(3))[0]
+    np.testing.assert_allclose(np.moveaxis(turned, 1, -1), shown, 1e-5, 1e-5)
+
+
+@pytest.mark.parametrize("kind", ["MixUp", "CutMix"])
+def test_batches_whose_rows_are_mixed_are_not_cut(kind, keras):
+    layer = getattr(layers, kind)()
+    assert getattr(keras.layers, kind).from_config(layer.get_config()).get_config()["seed"] is None
+    model = fkeras.Sequential([fkeras.Input((4, 4, 3)), layer, layers.Flatten(), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.random.default_rng(0).uniform(size=(10, 4, 4, 3)).astype("float32")
+    assert np.isfinite(model.fit(x, x[:, 0, 0, :1], batch_size=4, verbose=0).history["loss"]).all()
+    model.compile("sgd", "mse", distribute=fkeras.distribute.DataParallel(1, accumulate=2))
+    with pytest.raises(ValueError, match=f"a batch cannot be cut into parts, because {kind}"):
+        model.fit(x[:8], x[:8, 0, 0, :1], batch_size=4, verbose=0)
+
+
 def test_a_crop_at_inference_keeps_the_ratio():
     y = layers.RandomCrop(4, 4)(X, training=False)
     np.testing.assert_allclose(y, layers.Resizing(4, 4, crop_to_aspect_ratio=True)(X), 1e-5)
@@ -271,6 +308,9 @@ def test_a_model_with_them_trains_the_same_filled_up_or_not():
         (lambda: layers.RandomHue(0.1)(np.zeros((2, 4, 4, 1))), "expected 3 channels, red, green and blue, got shape"),
         (lambda: layers.RandomFlip()(np.zeros((4, 4))), r"expected images \[B, H, W, C\] or one image \[H, W, C\]"),
         (lambda: layers.RandomGrayscale(1.5), r"the share of images that are changed, in \[0, 1\], got 1.5"),
+        (lambda: layers.MixUp()(np.zeros((4, 4, 3))), r"expected a batch of images \[B, H, W, C\], got shape"),
+        (lambda: layers.CutMix()({"images": X, "boxes": X}), "expected the keys 'images' and 'labels', got"),
+        (lambda: layers.MixUp(0), "expected alpha > 0, got 0"),
         (lambda: layers.Resizing(2, 2, "area"), "expected one of 'bilinear', 'nearest'"),
         (lambda: layers.Resizing(2, 2, crop_to_aspect_ratio=True, pad_to_aspect_ratio=True), "do not go together"),
     ],

@@ -30,6 +30,7 @@ from fkeras.layers.augment.filters import (
     RandomSharpness,
     Solarization,
 )
+from fkeras.layers.augment.mixing import CutMix, MixUp
 from fkeras.layers.augment.places import (
     RandomFlip,
     RandomPerspective,
@@ -169,6 +170,7 @@ __all__ = [
     "Cropping1D",
     "Cropping2D",
     "Cropping3D",
+    "CutMix",
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
@@ -209,6 +211,7 @@ __all__ = [
     "MaxPooling3D",
     "Maximum",
     "Minimum",
+    "MixUp",
     "MultiHeadAttention",
     "Multiply",
     "Normalization",
