@@ -46,6 +46,8 @@ APART = {
     "a loop that takes rows up late": lambda x: (
         scan_of(lambda c, a: ((c[1], c[0] + a), c[1]), (jnp.zeros(len(x)), jnp.ones(len(x))), x.T).T
     ),
+    "stacked": lambda x: jnp.stack([x, 2 * x], 1) - jnp.stack([x, x], -1).swapaxes(1, 2),
+    "stacked before": lambda x: jnp.stack([x, 2 * x])[1],
     "top": lambda x: jax.lax.top_k(x, 2)[0],
     "what nobody reads": lambda x: (x.sum(), x + 1)[1],
     "ones": lambda x: x + jnp.ones(len(x))[:, None] * jnp.arange(3),

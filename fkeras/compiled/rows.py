@@ -486,6 +486,8 @@ def _through(name, eqn, ins):
     axis = next(a for a in ins if a is not None)
     if name in ELEMENTWISE or (name in ("concatenate", "split") and _other(axis, p.get("dimension", p.get("axis")))):
         return axis
+    if name == "stack":  # all along one new axis
+        return axis + (p["axis"] <= axis)
     if ins[0] is None or any(a is not None for a in ins[1:]):
         raise _Meets
     shape = shapes[0]

@@ -9,6 +9,7 @@ import numpy as np
 from fkeras.core import dtypes
 from fkeras.core.operations import OPS, as_array, op, result_type, to_float
 from fkeras.core.settings import nearest
+from fkeras.layers.kernels import images as kernels
 
 HOME = "image"
 _ORDERS = {"nearest": 0, "bilinear": 1}
@@ -92,19 +93,7 @@ def rgb_to_hsv(images, data_format=None):
     return _hsv(images, data_format=data_format)
 
 
-@_on_batches("rgb_to_hsv")
-def _hsv(x):
-    x = jnp.where(jnp.abs(x) < jnp.finfo(x.dtype).eps, 0, x)
-    red, green, blue = x[..., 0], x[..., 1], x[..., 2]
-    value = x.max(-1)
-    spread = value - x.min(-1)
-    step = 1 / (6 * jnp.where(spread > 0, spread, 1))
-    hue = jnp.where(value == green, (blue - red) * step + 2 / 6, (red - green) * step + 4 / 6)
-    hue = jnp.where(value == red, (green - blue) * step, hue)
-    hue = jnp.where(spread > 0, hue, 0)
-    hue = hue + (hue < 0)
-    saturation = jnp.where(value > 0, spread / jnp.where(value > 0, value, 1), 0)
-    return jnp.stack([hue, saturation, value], -1).astype(x.dtype)
+_hsv = _on_batches("rgb_to_hsv")(kernels.rgb_to_hsv)
 
 
 @op(HOME, "HSVToRGB", settings="data_format")
@@ -120,11 +109,7 @@ def hsv_to_rgb(images, data_format=None):
     return _rgb(images, data_format=data_format)
 
 
-@_on_batches("hsv_to_rgb")
-def _rgb(x):
-    turn, saturation, value = jnp.mod(x[..., :1], 1.0) * 6, x[..., 1:2], x[..., 2:3]
-    distance = jnp.concatenate([jnp.abs(turn - 3) - 1, 2 - jnp.abs(turn - 2), 2 - jnp.abs(turn - 4)], -1)
-    return value * (1 - saturation + saturation * jnp.clip(distance, 0, 1))
+_rgb = _on_batches("hsv_to_rgb")(kernels.hsv_to_rgb)
 
 
 # ------------------------------------------------------------------------------------------------------- sizes
@@ -167,18 +152,7 @@ def resize(
     return _resized(images, tuple(size), interpolation, antialias, ratio, fill_value, data_format=data_format)
 
 
-@_on_batches("resize")
-def _resized(x, size, interpolation, antialias, ratio, fill_value):
-    (H, W), (h, w) = x.shape[1:3], size
-    if ratio == "crop":
-        keep = max(1, min(H, int(W * h / w))), max(1, min(W, int(H * w / h)))
-        top, left = (int((full - part) / 2) for full, part in zip((H, W), keep, strict=True))
-        x = x[:, top : top + keep[0], left : left + keep[1]]
-    if ratio == "pad":  # as Keras: as much before as behind, so that an odd rest is left away
-        top, left = (int((max(full, wide) - full) / 2) for full, wide in ((H, int(W * h / w)), (W, int(H * w / h))))
-        left = 0 if top else left
-        x = jnp.pad(x, ((0, 0), (top, top), (left, left), (0, 0)), constant_values=np.asarray(fill_value, x.dtype))
-    return jax.image.resize(x, (x.shape[0], *size, x.shape[-1]), interpolation, antialias=antialias)
+_resized = _on_batches("resize")(kernels.resize)
 
 
 def _margins(name, size, before, after, target, axis, sign):
@@ -323,11 +297,6 @@ def _volumes(volumes, size, strides, dilation_rate, padding, data_format):
 # ------------------------------------------------------------------------------------------------------- warps
 
 
-def _sampled(plane, coordinates, order, fill_mode, fill_value):
-    """Reads one array at fractional places [axes, ...]."""
-    return jax.scipy.ndimage.map_coordinates(plane, coordinates, order, mode=fill_mode, cval=fill_value)
-
-
 @op(HOME, "MapCoordinates", settings="order fill_mode fill_value", lists="coordinates")
 def map_coordinates(inputs, coordinates, order, fill_mode="constant", fill_value=0):
     """Reads an array at fractional places: `coordinates` [axes, ...].
@@ -349,23 +318,7 @@ def map_coordinates(inputs, coordinates, order, fill_mode="constant", fill_value
             f"ops.image.map_coordinates: expected coordinates [{inputs.ndim}, ...] for an array of shape "
             f"{inputs.shape}, got shape {coordinates.shape}."
         )
-    return _sampled(inputs, coordinates, order, fill_mode, fill_value)
-
-
-def _warp(x, places, order, fill_mode, fill_value):
-    """Reads each image of [B, H, W, C] at its own places [B, 2, H, W]."""
-
-    def one(image, at):
-        read = functools.partial(_sampled, order=order, fill_mode=fill_mode, fill_value=fill_value)
-        return jax.vmap(lambda plane: read(plane, at), in_axes=-1, out_axes=-1)(image)
-
-    return jax.vmap(one)(x, places)
-
-
-def _grid(x):
-    """Returns the rows and columns [H, W] of images, as floats of their dtype or float32."""
-    dtype = x.dtype if jnp.issubdtype(x.dtype, jnp.floating) else jnp.float32
-    return jnp.meshgrid(jnp.arange(x.shape[1], dtype=dtype), jnp.arange(x.shape[2], dtype=dtype), indexing="ij")
+    return kernels.read_at(inputs, coordinates, order, fill_mode, fill_value)
 
 
 @op(HOME, "AffineTransform", settings="interpolation fill_mode fill_value data_format")
@@ -394,12 +347,7 @@ def affine_transform(images, transform, interpolation="bilinear", fill_mode="con
     return _affine(images, transform, _ORDERS[interpolation], fill_mode, fill_value, data_format=data_format)
 
 
-@_on_batches("affine_transform")
-def _affine(x, transform, order, fill_mode, fill_value):
-    rows, columns = _grid(x)
-    a0, a1, a2, b0, b1, b2 = (transform[:, i, None, None] for i in range(6))
-    places = jnp.stack([b0 * columns + b1 * rows + b2, a0 * columns + a1 * rows + a2], 1)
-    return _warp(x, jnp.broadcast_to(places, (x.shape[0], *places.shape[1:])), order, fill_mode, fill_value)
+_affine = _on_batches("affine_transform")(kernels.affine)
 
 
 @op(HOME, "PerspectiveTransform", settings="interpolation fill_value data_format")
@@ -426,19 +374,7 @@ def perspective_transform(images, start_points, end_points, interpolation="bilin
     return _projected(images, start, end, _ORDERS[interpolation], fill_value, data_format=data_format)
 
 
-@_on_batches("perspective_transform")
-def _projected(x, start, end, order, fill_value):
-    # Each pair of points says u (g x + h y + 1) = a x + b y + c, and so for v: eight lines for a, b, ..., h.
-    u, v, zero, one = start[..., 0], start[..., 1], jnp.zeros_like(end[..., 0]), jnp.ones_like(end[..., 0])
-    xs, ys = end[..., 0], end[..., 1]
-    upper = jnp.stack([xs, ys, one, zero, zero, zero, -u * xs, -u * ys], -1)
-    lower = jnp.stack([zero, zero, zero, xs, ys, one, -v * xs, -v * ys], -1)
-    found = jnp.linalg.solve(jnp.concatenate([upper, lower], 1), jnp.concatenate([u, v], 1)[..., None])
-    a, b, c, d, e, f, g, h = (found[:, i, :, None] for i in range(8))
-    rows, columns = _grid(jnp.zeros(x.shape, jnp.float32))
-    depth = g * columns + h * rows + 1
-    places = jnp.stack([(d * columns + e * rows + f) / depth, (a * columns + b * rows + c) / depth], 1)
-    return _warp(x, jnp.broadcast_to(places, (x.shape[0], *places.shape[1:])), order, "constant", fill_value)
+_projected = _on_batches("perspective_transform")(kernels.perspective)
 
 
 @op(HOME, "ElasticTransform", calls="images")
@@ -473,12 +409,12 @@ def _elastic(x, alpha, sigma, order, fill_mode, fill_value, seed):
     from fkeras.core import rng
 
     key = seed.next() if hasattr(seed, "next") else rng.as_key(seed)
-    rows, columns = _grid(x)
+    rows, columns = kernels.grid(x)
     noise = jax.random.normal(key, (*x.shape[:3], 2), rows.dtype) * sigma
     size = int(6 * sigma) | 1
     moved = alpha * _blurred(noise, (size, size), (sigma, sigma))
     places = jnp.stack([rows + moved[..., 0], columns + moved[..., 1]], 1)
-    return _warp(x, places, order, fill_mode, fill_value).astype(x.dtype)
+    return kernels.warp(x, places, order, fill_mode, fill_value).astype(x.dtype)
 
 
 @op(HOME, "ScaleAndTranslate", settings="spatial_dims method antialias", raw="output_shape")
@@ -505,12 +441,6 @@ def scale_and_translate(images, output_shape, scale, translation, spatial_dims, 
 # ------------------------------------------------------------------------------------------------------ filters
 
 
-def _gaussian(size, sigma, dtype):
-    x = jnp.arange(size, dtype=dtype) - (size - 1) / 2
-    weights = jnp.exp(-0.5 * jnp.square(x / jnp.asarray(sigma, dtype)))
-    return weights / jnp.sum(weights)
-
-
 def _filtered(x, kernel, padding="same"):
     """Slides one [h, w] kernel over every channel of [B, H, W, C]."""
     from fkeras.layers.convolution import depthwise_conv
@@ -519,7 +449,7 @@ def _filtered(x, kernel, padding="same"):
 
 
 def _blurred(x, kernel_size, sigma, padding="same"):
-    across, down = (_gaussian(n, s, x.dtype) for n, s in zip(kernel_size, sigma, strict=True))
+    across, down = (kernels.gaussian(n, s, x.dtype) for n, s in zip(kernel_size, sigma, strict=True))
     return _filtered(_filtered(x, down[:, None], padding), across[None, :], padding)
 
 

@@ -1,0 +1,1 @@
+"""Layers that prepare images, and those that vary them while training."""

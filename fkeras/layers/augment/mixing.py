@@ -1,0 +1,116 @@
+"""Images mixed with others of their batch, labels with them."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from fkeras.core import dtypes, rng
+from fkeras.core.settings import at_least_zero, seed_or_none, setting
+from fkeras.layers.augment.base import RandomImageLayer, blend, limits
+from fkeras.layers.augment.filters import boxes
+from fkeras.layers.contract.base import layers
+
+_KEYS = {"images", "labels"}
+
+
+class Mixes(RandomImageLayer):
+    """Base of layers that mix each image with another of its batch, on [B, H, W, C] or {"images", "labels"}.
+
+    Rows meet, on purpose: such a batch is neither filled up nor cut. A layer writes `mix(x, other, ctx)`.
+    """
+
+    def check_input(self, shape):
+        if isinstance(shape, dict):
+            if "images" not in shape or set(shape) - _KEYS:
+                raise ValueError(f"{self.label}: expected the keys 'images' and 'labels', got {sorted(shape)}.")
+            shape = shape["images"]
+        if len(shape) != 4:
+            raise ValueError(f"{self.label}: expected a batch of images [B, H, W, C], got shape {tuple(shape)}.")
+
+    def forward(self, params, state, x, ctx):
+        if not ctx.training:
+            return x, state
+        images = x["images"] if isinstance(x, dict) else x
+        first = self.data_format == "channels_first"
+        wide = images.astype(self.computes_in(images.dtype))
+        wide = jnp.moveaxis(wide, 1, -1) if first else wide
+        partner = jax.random.permutation(rng.fold(ctx.layer_key(self.seed), "partner"), wide.shape[0])
+        mixed, share = self.mix(wide, wide[partner], ctx)
+        mixed = (jnp.moveaxis(mixed, -1, 1) if first else mixed).astype(images.dtype)
+        if not isinstance(x, dict):
+            return mixed, state
+        out = {"images": mixed}
+        if "labels" in x:
+            out["labels"] = blend(x["labels"], x["labels"][partner], share)
+        return out, state
+
+    def mix(self, x, other, ctx):
+        """Returns (images, the share [B] of `other` in each)."""
+        raise TypeError(f"{type(self).__name__} has no `mix(x, other, ctx)`.")
+
+
+@layers.register
+class MixUp(Mixes):
+    """Mixes each image, and its label, with another of the batch while training.
+
+        y = (1 - s) x_i + s x_j, 1 - s ~ Beta(alpha, alpha)
+
+    Args:
+        alpha: Above 0; the larger, the closer to halves.
+        data_format: "channels_last", "channels_first", or None for the process-wide default.
+        seed: Int that sets this layer's draws apart, or None.
+
+    Input shape:
+        [B, H, W, C], or {"images": that, "labels": [B, ...]}: vectors, such as one-hot ones.
+
+    Example:
+        >>> mixed = MixUp()({"images": jnp.ones((4, 2, 2, 3)), "labels": jnp.eye(4)}, training=True)
+        >>> mixed["labels"].shape
+        (4, 4)
+
+    Reference:
+        Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2017, arXiv:1710.09412.
+    """
+
+    alpha: float = setting(at_least_zero, 0.2)
+    data_format: Any = setting(dtypes.data_format, None)
+    seed: Any = setting(seed_or_none, None)
+
+    def check(self):
+        if self.alpha == 0:
+            raise ValueError(f"{self.label}: expected alpha > 0, got 0.")
+
+    def mix(self, x, other, ctx):
+        keep = ctx.draw(lambda key, shape: jax.random.beta(key, self.alpha, self.alpha, shape), x.shape[:1], self.seed)
+        return blend(x, other, 1 - keep), 1 - keep
+
+
+@layers.register
+class CutMix(Mixes):
+    """Replaces a box of each image by that of another of the batch while training, and mixes labels by its area.
+
+    Args:
+        factor: (lower, upper) of the part of the image that the box covers, drawn for each side; f is (0, f).
+        seed: Int that sets this layer's draws apart, or None.
+        data_format: "channels_last", "channels_first", or None for the process-wide default.
+
+    Input shape:
+        [B, H, W, C], or {"images": that, "labels": [B, ...]}: vectors, such as one-hot ones.
+
+    Example:
+        >>> CutMix()(jnp.ones((4, 2, 2, 3)), training=True).shape
+        (4, 2, 2, 3)
+
+    Reference:
+        Yun et al., "CutMix", 2019, arXiv:1905.04899.
+    """
+
+    factor: Any = setting(limits(0, 1), 1.0)
+    seed: Any = setting(seed_or_none, None)
+    data_format: Any = setting(dtypes.data_format, None)
+
+    def mix(self, x, other, ctx):
+        u = ctx.draw(jax.random.uniform, (x.shape[0], 4), self.seed)
+        inside = boxes(u[:, :2], u[:, 2:], self.factor, *x.shape[1:3])
+        return jnp.where(inside[..., None], other, x), jnp.mean(inside, (1, 2), dtype=x.dtype)
