@@ -512,6 +512,9 @@ def _through(name, eqn, ins):
         whole = p["limit_indices"][axis] - p["start_indices"][axis] if name == "slice" else p["slice_sizes"][axis]
         if whole == shape[axis] and (p.get("strides") or [1] * len(shape))[axis] == 1:
             return axis
+    elif name == "unstack":
+        if p["axis"] != axis:
+            return axis - (p["axis"] < axis)
     elif name == "pad":
         if p["padding_config"][axis] == (0, 0, 0):
             return axis

@@ -405,7 +405,8 @@ class Compilation:
         known = self._programs.batching
         if about not in known:
             batch = jax.tree.leaves(x)[0].shape[0]
-            known[about] = of_model(self, kind == "train", x, batch, "cut" if kind == "predict" else "fill")
+            with lock:  # a `call` that is traced finds its arrays in the layers
+                known[about] = of_model(self, kind == "train", x, batch, "cut" if kind == "predict" else "fill")
         return known[about]
 
     def _batching_of(self, kind, objectives, columns, batch):

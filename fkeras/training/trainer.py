@@ -166,7 +166,8 @@ class Trainer(Compilation):
             block |= {k: None if v is None else [a[None] for a in v] for k, v in (("y", columns.y), ("w", columns.w))}
             batch = jax.tree.map(lambda a: a[0], self._arrange(block, False))
             ts = self._train_state(program, None) if training else TrainState(*self.gather(), None, None, None)
-            program.empty = jax.tree.map(np.asarray, program.init_metrics(ts, batch, training))
+            with lock:
+                program.empty = jax.tree.map(np.asarray, program.init_metrics(ts, batch, training))
         return program.empty
 
     # ------------------------------------------------------------------------- evaluate and predict

@@ -444,11 +444,11 @@ class Layer(Configured, kw_only=True):
         with custom.expecting(self, shapes, mask):
             self._ensure(shapes)
         ctx = Context(bool(training), rng.next_key() if training else None, mask, losses=[], eager=True)
-        with lock:  # its operations are dispatched before another thread's step reuses the memory
+        with lock:  # no step of another thread may take the arrays' memory in between
             params, state = self.gather()
             y, state, mask = self.apply_masked(params, state, x, ctx)
-        if not any(isinstance(a, jax.core.Tracer) for a in jax.tree.leaves(state)):  # else traced by a user's jit
-            self.scatter(params, state)  # running values, in inference those of stateful layers
+            if not any(isinstance(a, jax.core.Tracer) for a in jax.tree.leaves(state)):  # else traced by a user's jit
+                self.scatter(params, state)  # running values, in inference those of stateful layers
         custom.keep_losses(self, ctx.losses)
         return remember_mask(y, mask) if mask is not None else y
 
