@@ -13,6 +13,7 @@ from fkeras import layers as L
 from fkeras import losses, optim, saving
 from fkeras.models import Input, Model, Sequential
 from tests import catalog
+from tests.catalog import image_layers
 from tests.test_saving import chain, filled, inputs, nested, outputs, random, shared, two_in_two_out
 from tests.test_saving_judge import LAYER_ROWS
 
@@ -62,6 +63,7 @@ LACKS = {
     **{f"Adaptive{kind}Pooling{n}D": "since Keras 3" for kind in ("Average", "Max") for n in (1, 2, 3)},
     "Operator": "ours",
     "GetItem": "ours",
+    **dict.fromkeys(image_layers(), "of other settings in Keras 2"),
 }
 
 

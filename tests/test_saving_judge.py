@@ -15,6 +15,7 @@ from fkeras import optim, saving
 from fkeras.models import Input, Model, Sequential
 from fkeras.saving import files, order
 from tests import catalog
+from tests.catalog import image_layers
 from tests.test_saving import MODELS, OPTIMIZERS, Computed, filled, inputs, nested, outputs, random
 
 # The same float32 arithmetic in another order of operations.
@@ -118,7 +119,10 @@ def row_models(keras, row):
     return ours, theirs
 
 
-@pytest.mark.parametrize("row", list(LAYER_ROWS.values()), ids=list(LAYER_ROWS))
+TRAVELLING = {kind: row for kind, row in LAYER_ROWS.items() if kind not in image_layers()}  # they: test_augment.py
+
+
+@pytest.mark.parametrize("row", list(TRAVELLING.values()), ids=list(TRAVELLING))
 def test_every_layer_travels_both_ways(keras, row, tmp_path):
     """Settings and weights of each row of the catalog of layers survive the way to Keras and back again."""
     try:

@@ -14,3 +14,10 @@ def layer_rows(several_inputs=False):
 
 def _takes_one(row):
     return all(isinstance(size, int) for size in row.shape) and not getattr(row, "states", ())
+
+
+def image_layers():
+    """Returns the names of the layers that vary images: drawn settings, which Keras writes in another form."""
+    from fkeras.layers import registry
+
+    return {name for name, cls in registry.entries.items() if cls.__module__.startswith("fkeras.layers.augment")}
