@@ -161,11 +161,8 @@ def follow(function, *args, rows, numbers):
 def _as_output(v, place, rows):
     if isinstance(place, Number):
         return Met(COUNTS)
-    return Met("makes several entries of a row") if place is not None and _size(v, place) not in (None, rows) else place
-
-
-def _size(v, place):
-    return None if isinstance(place, Met) else v.aval.shape[place]
+    several = isinstance(place, int) and v.aval.shape[place] != rows
+    return Met("makes several entries of a row") if several else place
 
 
 def why_rows_meet(function, *rows, known=False):

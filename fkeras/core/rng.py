@@ -57,8 +57,8 @@ def fold(key, *parts):
     return key
 
 
-def rows_draw(sample, key, rows, shape):
-    """Draws `sample(key_of_row, shape[1:])` for every row of the batch.
+def rows_draw(sample, key, rows, shape, *params):
+    """Draws `sample(key_of_row, shape[1:], *params of the row)` for every row of the batch.
 
     Row i of the result depends on (key, rows[i]) only, so that a batch split over devices or padded
     at its end sees the same numbers in the same rows.
@@ -68,9 +68,10 @@ def rows_draw(sample, key, rows, shape):
         key: JAX key.
         rows: int32 [B], each row's place in the global batch.
         shape: Shape of the result; shape[0] is B.
+        params: Arrays [B, ...].
     """
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, rows)
-    return jax.vmap(lambda k: sample(k, tuple(shape[1:])))(keys)
+    return jax.vmap(lambda k, *own: sample(k, tuple(shape[1:]), *own))(keys, *params)
 
 
 class Place:
@@ -126,9 +127,7 @@ def draw(sample, shape, seed=None, *params):
     if not shape or shape[0] != now.batch:
         return sample(key, shape, *params)
     rows = jnp.arange(shape[0]) if now.rows is None else now.rows
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, rows)
-    params = [jnp.broadcast_to(p, shape) for p in params]
-    return jax.vmap(lambda k, *own: sample(k, shape[1:], *own))(keys, *params)
+    return rows_draw(sample, key, rows, shape, *(jnp.broadcast_to(p, shape) for p in params))
 
 
 def as_key(key):
