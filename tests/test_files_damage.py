@@ -15,8 +15,8 @@ import pytest
 
 from fkeras import layers as L
 from fkeras import optim, saving
+from fkeras.core import paths
 from fkeras.models import Input, Sequential
-from fkeras.saving import paths
 from tests.test_saving import assert_same
 
 FLIPS = int(os.environ.get("FKERAS_FLIPS", "12"))  # bytes turned in each file
@@ -355,7 +355,7 @@ def test_names_that_no_file_can_have_are_refused(trained, tmp_path):
 
 KILLED = """
 import os, sys, time
-from fkeras.saving import paths
+from fkeras.core import paths
 from fkeras.saving.tensorflow import folder
 if sys.argv[2] == "folder":
     held = folder.replacing_folder(sys.argv[1])

@@ -31,6 +31,7 @@ class Callback:
     model = None
     params = None
     every_batch = True
+    remembers = ()  # the attributes that a training which is resumed needs back
 
     def set_model(self, model):
         """Called before training with the model."""
@@ -39,6 +40,16 @@ class Callback:
     def set_params(self, params):
         """Called before training with the dict of training parameters."""
         self.params = params
+
+    def state(self):
+        """Returns what this callback has to know when training goes on in another process: a tree of plain values and
+        arrays. A callback of one's own lists attributes in `remembers`, or writes `state` and `restore`."""
+        return {name: getattr(self, name) for name in self.remembers}
+
+    def restore(self, state):
+        """Takes what `state` returned, after `on_train_begin`."""
+        for name, value in state.items():
+            setattr(self, name, value)
 
     def uses(self, hook):
         """Whether `hook` ("on_epoch_end", ...) does something in this callback; the others are never called."""

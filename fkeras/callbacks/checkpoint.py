@@ -1,7 +1,5 @@
 """Callbacks that save: the model as it is or at its best, and a backup that an interrupted training resumes from."""
 
-import contextlib
-import json
 import os
 import re
 from collections import ChainMap
@@ -10,7 +8,6 @@ from fkeras.callbacks.base import Callback, ConfiguredCallback, is_overridden
 from fkeras.callbacks.monitor import MonitorCallback, modes
 from fkeras.callbacks.progbar import say
 from fkeras.core.settings import nearest, setting, some
-from fkeras.distribute import is_main
 
 
 def frequency(value):
@@ -91,6 +88,8 @@ class ModelCheckpoint(SavingCallback, MonitorCallback):
     save_freq: str | int = setting(frequency, "epoch")
     initial_value_threshold: float | None = None
 
+    remembers = "best", "_epoch", "_unsaved", "_last_batch"
+
     def check(self):
         endings = (".weights.h5", ".h5") if self.save_weights_only else (".keras", ".h5")
         if not self.filepath.endswith(endings):
@@ -144,107 +143,62 @@ def _folder(value):
     return os.fspath(value)
 
 
-# The files of a backup, ours and Keras's; nothing else in the folder is ever deleted.
-_OURS = re.compile(r"((again-)?epoch-\d+-batch-\d+|latest)\.weights\.h5(\.bkp)?|training_metadata\.json(\.bkp|\.tmp)?")
+def _often(value):
+    """Converter: "epoch", a positive number of batches, or a time such as "60s", "5m", "1h"."""
+    if isinstance(value, str) and _TIME.fullmatch(value):
+        return value
+    try:
+        return frequency(value)
+    except ValueError as err:
+        raise ValueError(f"{err} A time such as '60s' is possible too.") from None
 
 
-class BackupAndRestore(SavingCallback):
+_TIME = re.compile(r"(\d+(?:\.\d+)?) ?(s|m|min|h)")
+_SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600}
+
+
+class BackupAndRestore(ConfiguredCallback):
     """Backs training up, so that the same `fit` run again after an interruption goes on where it was.
 
-    At the beginning of training, weights and optimizer state are loaded and epochs already done are skipped
-    (`model._initial_epoch`). A backup taken within an epoch resumes at that epoch's beginning. A backup counts from the
-    moment its small JSON file is renamed into place; until then the one before it does, so that weights and epoch
-    always belong together.
+    `fit(resume="folder")` is the shorter way. A run that is killed at any moment and started again ends with the same
+    bits as one that was not: weights, optimizer, running statistics, metrics within the epoch, `History`, what
+    callbacks remember, the order of the data and all noise. Checkpoints are written by a thread of their
+    own, each whole or not at all, with a checksum for every array; a damaged one is named, and the one before it is
+    used.
+
+    Arrays, files, lists, `PyDataset`s and the folder readers go on at the batch. Other iterables are asked for
+    `state()` and given to `restore(state)` (or get_state/set_state, state_dict/load_state_dict) where they have these,
+    else read forward to the batch. A callback of one's own takes part by `remembers`, or by `state` and `restore`.
 
     Args:
-        backup_dir: Folder for the backup; one for each training.
-        save_freq: "epoch", or a number of batches.
-        double_checkpoint: Keep the backup before the last one too, and use it when the last cannot be read.
-        delete_checkpoint: Delete the backup when training is complete.
+        backup_dir: Folder for the checkpoints; one for each training.
+        save_freq: "epoch", or besides a number of batches, or a time such as "60s".
+        double_checkpoint: Keep the checkpoint before the last one too, and use it when the last is damaged.
+        delete_checkpoint: Delete the checkpoints when training is complete. Kept, the same script run again goes on
+            from the end, and with more epochs than before trains those.
 
     Raises:
-        ValueError: `backup_dir` is empty; the model is not built when a backup is to be restored.
+        ValueError: `backup_dir` is empty, or holds checkpoints of another training. RuntimeError: Another training
+            writes there.
+
+    Example:
+        >>> BackupAndRestore("run", save_freq="60s")
+        BackupAndRestore(backup_dir='run', save_freq='60s')
 
     Reference:
-        As Keras 3, whose backups can be read. Only files of the backup are deleted, never others in the folder.
+        As Keras 3, whose backups can be read; there training goes on at the beginning of an epoch.
     """
 
     backup_dir: str = setting(_folder)
-    save_freq: str | int = setting(frequency, "epoch")
+    save_freq: str | int = setting(_often, "epoch")
     double_checkpoint: bool = False
     delete_checkpoint: bool = True
 
-    def on_train_begin(self, logs=None):
-        super().on_train_begin(logs)
-        try:
-            if self._restore(self._record()):
-                return
-        except (OSError, ValueError):
-            if self._read(self._record(".bkp")) is None:
-                raise
-        self._restore(self._record(".bkp"))
-
-    def on_train_end(self, logs=None):
-        if self.delete_checkpoint and is_main():
-            with contextlib.suppress(OSError):  # no such folder, or not empty: something else lives there
-                for name in filter(_OURS.fullmatch, os.listdir(self.backup_dir)):
-                    os.remove(os.path.join(self.backup_dir, name))
-                os.rmdir(self.backup_dir)
-
-    def save(self, epoch, batch, logs):
-        """Writes a backup; `batch` is None at the end of `epoch`."""
-        if not is_main():
-            return
-        os.makedirs(self.backup_dir, exist_ok=True)
-        record, previous = self._record(), self._record(".bkp")
-        old = self._read(record)
-        done = {"epoch": epoch + 1, "batch": 0} if batch is None else {"epoch": epoch, "batch": batch}
-        weights = "epoch-{epoch}-batch-{batch}.weights.h5".format(**done)
-        if old and old["weights"] == weights:  # after a resume the same point can come again
-            weights = "again-" + weights
-        self.model.save_weights(os.path.join(self.backup_dir, weights))
-        if self.double_checkpoint and old:
-            before = self._read(previous)
-            os.replace(record, previous)
-            if before and before["weights"] not in (weights, old["weights"]):
-                self._remove_weights(before)
-            old = None
-        self._write(record, done | {"weights": weights})
-        if old:
-            self._remove_weights(old)
-
-    def _restore(self, record):
-        done = self._read(record)
-        if done is None:
-            return False
-        if not getattr(self.model, "built", True):
-            raise ValueError(
-                f"BackupAndRestore(backup_dir={self.backup_dir!r}): the model is not built, so its weights cannot be "
-                f"restored. Give it an input shape, or call it on a batch of data before fit()."
-            )
-        self.model.load_weights(os.path.join(self.backup_dir, done["weights"]))
-        self.model._initial_epoch = done["epoch"]
-        return True
-
-    def _record(self, ending=""):
-        return os.path.join(self.backup_dir, "training_metadata.json" + ending)
-
-    def _read(self, record):
-        if not os.path.exists(record):
-            return None
-        with open(record) as file:
-            done = json.load(file)
-        name = os.path.basename(str(done.get("weights", "latest.weights.h5")))  # Keras's record does not name it
-        return {"epoch": int(done["epoch"]), "weights": name}
-
-    def _write(self, record, content):
-        with open(record + ".tmp", "w") as file:
-            json.dump(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(record + ".tmp", record)
-
-    def _remove_weights(self, done):
-        if _OURS.fullmatch(done["weights"]):
-            with contextlib.suppress(OSError):
-                os.remove(os.path.join(self.backup_dir, done["weights"]))
+    def every(self):
+        """Returns (batches, seconds) from one checkpoint to the next, besides those at the ends of epochs, or None."""
+        if self.save_freq == "epoch":
+            return None, None
+        if isinstance(self.save_freq, int):
+            return self.save_freq, None
+        number, unit = _TIME.fullmatch(self.save_freq).groups()
+        return None, float(number) * _SECONDS[unit]

@@ -171,6 +171,7 @@ class EarlyStopping(MonitorCallback):
 
     wait = stopped_epoch = best_epoch = 0
     best_weights = None
+    remembers = "best", "best_epoch", "best_weights", "wait", "stopped_epoch"
 
     def on_train_begin(self, logs=None):
         self.wait = self.stopped_epoch = self.best_epoch = 0
@@ -245,6 +246,7 @@ class ReduceLROnPlateau(MonitorCallback):
     min_lr: float = 0.0
 
     wait = cooldown_counter = 0
+    remembers = "best", "wait", "cooldown_counter"
 
     def check(self):
         if self.factor >= 1:

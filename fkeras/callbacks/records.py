@@ -1,14 +1,15 @@
 """Callbacks that record what was logged: in memory and in a CSV file."""
 
 import csv
+import io
 import os
 from collections.abc import Iterable
 
 from fkeras.callbacks.base import Callback, ConfiguredCallback
 from fkeras.callbacks.logs import as_logs
+from fkeras.core.messages import is_main
 from fkeras.core.optional import need
 from fkeras.core.settings import nearest, setting
-from fkeras.distribute import is_main
 
 
 class History(Callback):
@@ -51,6 +52,14 @@ class History(Callback):
 
     def on_train_begin(self, logs=None):
         self.epoch = []
+
+    def state(self):
+        return {"epoch": list(self.epoch), "history": {name: list(values) for name, values in self.history.items()}}
+
+    def restore(self, state):
+        self.epoch, self.history = state["epoch"], state["history"]
+        if self.model is not None:
+            self.model.history = self
 
     def on_epoch_end(self, epoch, logs=None):
         self.epoch.append(epoch)
@@ -144,12 +153,25 @@ class CSVLogger(ConfiguredCallback):
     separator: str = ","
     append: bool = False
 
-    _columns = None
+    _columns, _text, _begin = None, "", 0
 
     def on_train_begin(self, logs=None):
-        self._columns = None
+        self._columns, self._text = None, ""
         if not self.append and is_main():
             open(self.filename, "w").close()
+        self._begin = os.path.getsize(self.filename) if os.path.exists(self.filename) else 0
+
+    def state(self):
+        return {"columns": self._columns, "text": self._text, "begin": self._begin}
+
+    def restore(self, state):
+        self._columns, self._text = state["columns"], state["text"]
+        if self.append:  # what was there before this training stays
+            self._begin = state["begin"]
+        if is_main() and (self._text or os.path.exists(self.filename)):
+            with open(self.filename, "a", newline="") as file:
+                file.truncate(self._begin)
+                file.write(self._text)
 
     def on_epoch_end(self, epoch, logs=None):
         logs = logs or {}
@@ -164,9 +186,12 @@ class CSVLogger(ConfiguredCallback):
         self._write([epoch, *(_cell(logs.get(name, "NA")) for name in self._columns)])
 
     def _write(self, row):
+        text = io.StringIO()
+        csv.writer(text, delimiter=self.separator).writerow(row)
+        self._text += text.getvalue()
         # Opened for each row: the file is complete after every epoch, whatever happens to the process.
         with open(self.filename, "a", newline="") as file:
-            csv.writer(file, delimiter=self.separator).writerow(row)
+            file.write(text.getvalue())
 
 
 def _cell(value):

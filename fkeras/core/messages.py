@@ -1,6 +1,8 @@
-"""Whether messages and progress go to the screen, or to Python's logging."""
+"""Who prints and writes files, and whether messages and progress go to the screen, or to Python's logging."""
 
 import logging
+
+import jax
 
 _LOG = logging.getLogger("fkeras")
 _interactive = True
@@ -34,3 +36,13 @@ def log(text):
     """Sends a message to the logger, without the marks that paint a line anew."""
     if text := text.strip("\r\n "):
         _LOG.info(text)
+
+
+def is_main():
+    """Returns True in the process that writes files and prints: the only one, or process 0.
+
+    Example:
+        >>> fkeras.distribute.is_main()
+        True
+    """
+    return not jax.distributed.is_initialized() or jax.process_index() == 0

@@ -5,6 +5,7 @@ global batch. The only remembered number is the process-wide seed that unseeded 
 """
 
 import contextlib
+import random
 import secrets
 import threading
 import zlib
@@ -37,6 +38,29 @@ def next_seed():
             _seed = secrets.randbits(32)
         _drawn += 1
         return int(np.random.SeedSequence((_seed, _drawn)).generate_state(1)[0] >> 1)
+
+
+def position():
+    """Returns where the process-wide stream of seeds stands, for `set_position`."""
+    return _seed, _drawn
+
+
+def set_position(where):
+    """Puts the process-wide stream of seeds where it stood."""
+    global _seed, _drawn
+    with _lock:
+        _seed, _drawn = where
+
+
+def streams():
+    """Returns the states of NumPy's and Python's global generators, which data sets of one's own draw from."""
+    return {"numpy": np.random.get_state(legacy=False), "python": random.getstate()}
+
+
+def set_streams(states):
+    """Puts NumPy's and Python's global generators where they stood."""
+    np.random.set_state(states["numpy"])
+    random.setstate(states["python"])
 
 
 def next_key():

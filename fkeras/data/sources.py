@@ -5,6 +5,7 @@ the data. The ragged last batch is filled up with copies of real rows, and `rows
 """
 
 import collections.abc
+import copy
 import functools
 import itertools
 import math
@@ -12,9 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fkeras.core import dtypes
-from fkeras.data import files
+from fkeras.callbacks.progbar import say
+from fkeras.core import dtypes, rng
+from fkeras.data import files, marks
 from fkeras.data.ahead import Ahead
+from fkeras.data.datasets import Dataset
 from fkeras.data.memory import BlockPool
 from fkeras.data.pydataset import PyDataset, read_ahead
 
@@ -27,8 +30,10 @@ BLOCK_STEPS = 1024  # batches in a block at most
 class Columns:
     """The arrays of one batch or data set: inputs (list), targets (list or None), weights (list or None).
 
-    `real` counts the rows that are not filling.
+    `real` counts the rows that are not filling; `mark` says where the data stood after this batch, if asked for.
     """
+
+    mark = None
 
     def __init__(self, x, y=None, w=None, real=None):
         self.x, self.y, self.w, self._real = x, y, w, real
@@ -85,14 +90,15 @@ class Source:
     steps = None
     batch_size = None
     in_memory = False
+    marking = False  # whether batches carry the mark of their place, for a training that can be resumed
 
     @functools.cached_property
     def pool(self):
         """Memory for the blocks."""
         return BlockPool()
 
-    def reader(self, order_seed=None, share=WHOLE):
-        """Returns a `Reader` for one epoch."""
+    def reader(self, order_seed=None, share=WHOLE, start=0):
+        """Returns a `Reader` for one epoch, from batch `start` on, where `restore` has led."""
         raise TypeError(f"{type(self).__name__} is not a source of data.")
 
     def peek(self):
@@ -102,11 +108,27 @@ class Source:
     def end_epoch(self, batches=None):
         """Called after each epoch, with the number of batches that were used."""
 
+    def begin_marking(self):
+        """From now on batches carry the mark of their place."""
+
+    def mark(self):
+        """Returns what `restore` needs to go on from here: a tree of plain values and arrays."""
+        return None
+
+    def restore(self, mark):
+        """Goes on where a source of the same data stood in another process.
+
+        Returns:
+            Whether the global generators have to be put where they stood; what is read forward draws from them itself.
+        """
+        return True
+
 
 class Reader:
     """Reads one epoch of an iterator of `Columns` in blocks, a thread of its own reading ahead."""
 
     whole = False  # whether the last block has all rows of its batches, not this process's part of them
+    mark = None  # that of the last batch read
 
     def __init__(self, batches, batch_size, share, pool):
         self.batches, self.batch_size, self.share, self.pool = Ahead(batches), batch_size, share, pool
@@ -120,6 +142,7 @@ class Reader:
         got = self.batches.take(n, (lambda c: c.form) if pad else (lambda c: (c.rows, c.form)))
         if not got:
             return None
+        self.mark = got[-1].mark
         if not pad:
             whole = got[0].rows == self.batch_size or len(got) > 1
             return self._pack(got, capacity if whole else 1, got[0].rows), len(got)
@@ -148,6 +171,8 @@ class Reader:
 
 class ArrayReader:
     """Reads arrays in memory: one gather per column and block."""
+
+    mark = None
 
     def __init__(self, columns, order, batch_size, share, pool):
         self.columns, self.share, self.batch_size, self.pool = columns, share, batch_size, pool
@@ -267,11 +292,18 @@ class RowSource(Source):
         done = self.used + (batches or 0)
         self.used = done if self.goes_on and done < self.steps else 0
 
-    def order(self, seed):
-        """Returns the order of the rows in an epoch, or None where they stay as they lie."""
+    def mark(self):
+        return {"used": self.used, "seed": self.seed, "streams": rng.streams()}
+
+    def restore(self, mark):
+        self.used, self.seed = mark["used"], mark["seed"]
+        return True
+
+    def order(self, seed, start=0):
+        """Returns the order of the rows in an epoch from batch `start` on, or None where they stay as they lie."""
         if not self.used:
             self.seed = seed
-        order, start = self._order(self.seed), self.used * self.batch_size
+        order, start = self._order(self.seed), (self.used + start) * self.batch_size
         return order if not start else np.arange(start, self.rows) if order is None else order[start:]
 
     def _order(self, seed):
@@ -293,8 +325,8 @@ class ArraySource(RowSource):
     def __init__(self, columns, batch_size, shuffle=False):
         super().__init__(columns.map(host_array), batch_size, shuffle)
 
-    def reader(self, order_seed=None, share=WHOLE):
-        return ArrayReader(self._placed(share), self.order(order_seed), self.batch_size, share, self.pool)
+    def reader(self, order_seed=None, share=WHOLE, start=0):
+        return ArrayReader(self._placed(share), self.order(order_seed, start), self.batch_size, share, self.pool)
 
     def _placed(self, share):
         """Returns the columns where they are read from: on the device, if it is one accelerator and they fit."""
@@ -319,8 +351,8 @@ class ArraySource(RowSource):
 class FileSource(RowSource):
     """Arrays that stay in their file (h5py data sets, memory maps): read batch by batch, never whole."""
 
-    def reader(self, order_seed=None, share=WHOLE):
-        order, width = self.order(order_seed), share.width(self.batch_size)
+    def reader(self, order_seed=None, share=WHOLE, start=0):
+        order, width = self.order(order_seed, start), share.width(self.batch_size)
         order = np.arange(self.rows) if order is None else order
         row = sum(a[:1].nbytes for a in self.peek().all())
         at_once = max(READ_BYTES // (row * self.batch_size), 1) if share == WHOLE else 1  # batches in a call
@@ -368,6 +400,8 @@ class BatchSource(Source):
     """
 
     check = None  # function of `Columns` that raises ValueError for what cannot be used
+    attributes = None  # `marks.Attributes` of a data set that is asked by number
+    ended = False  # whether this pass came to the end of the data
     kept = None  # batch 0 of a data set to be shuffled, once it was read to learn the shapes
 
     def __init__(self, data, arrange, steps=None, name="the data", goes_on=True, shuffle=False):
@@ -384,6 +418,8 @@ class BatchSource(Source):
         self.given_steps = steps
         self.goes_on = self.is_iterator or (goes_on and steps is not None)
         self.at, self.seed = 0, None
+        self.passes = []  # batches of the passes before this one
+        self.first_epoch = getattr(data, "epoch", None) if isinstance(data, Dataset) else None
         self.iterator = self._iterate()
         self.first = self.sample = self._next()
         if self.first is None:
@@ -391,18 +427,25 @@ class BatchSource(Source):
         self.batch_size = self.first.rows
 
     def _iterate(self):
-        self.at = 0
-        if self.indexed:
-            begin = getattr(self.data, "on_epoch_begin", None)
-            if begin:
-                begin()
-            numbers = itertools.count() if self.known is None else range(self.known)
-            if self.shuffle and self.seed is not None:
-                numbers = np.random.default_rng(self.seed).permutation(self.known).tolist()
-            if getattr(self.data, "workers", 1) > 1 or getattr(self.data, "use_multiprocessing", False):
-                return read_ahead(self.data, numbers)
-            return map(self._read, numbers)
-        return iter(self.data)
+        if self.at:
+            self.passes.append(self.at)
+        self.at, self.ended = 0, False
+        if not self.indexed:
+            return iter(self.data)
+        begin = getattr(self.data, "on_epoch_begin", None)
+        if begin:
+            begin()
+        return self._numbered()
+
+    def _numbered(self, start=0):
+        """Returns the iterator of the batches of a data set that is asked by number, from place `start` on."""
+        self._look()
+        numbers = itertools.count(start) if self.known is None else range(start, self.known)
+        if self.shuffle and self.seed is not None:
+            numbers = np.random.default_rng(self.seed).permutation(self.known)[start:].tolist()
+        if getattr(self.data, "workers", 1) > 1 or getattr(self.data, "use_multiprocessing", False):
+            return read_ahead(self.data, numbers)
+        return map(self._read, numbers)
 
     def _read(self, number):
         """Returns a batch by its number; the one that was read to learn the shapes is not read again."""
@@ -416,6 +459,7 @@ class BatchSource(Source):
         if self.shuffle and self.seed is None:
             self.kept = batch
         if batch is None:
+            self.ended = True
             return None
         number, self.at = self.at, self.at + 1
         try:
@@ -425,21 +469,94 @@ class BatchSource(Source):
         except (TypeError, ValueError) as err:
             raise type(err)(f"{self.name}, batch {number}: {err}") from err
         # A generator may fill the same memory again while this batch still waits to be used.
-        return columns.map(lambda a: a.copy() if isinstance(a, np.ndarray) else a)
+        columns = columns.map(lambda a: a.copy() if isinstance(a, np.ndarray) else a)
+        if self.marking:
+            columns.mark = self.mark()
+        return columns
+
+    def begin_marking(self):
+        self.marking = True
+        if self.indexed and hasattr(self.data, "__dict__"):
+            self.attributes = marks.Attributes(self.data)
+        if self.first is not None:
+            self.first.mark = self.mark()
+
+    def _look(self):
+        if self.attributes is not None:
+            self.attributes.look()
+
+    def mark(self):
+        about = {"passes": list(self.passes), "at": self.at, "ended": self.ended, "seed": self.seed}
+        about |= {"rows": self.batch_size, "kept": self.kept is not None, "streams": rng.streams()}
+        own = marks.methods(self.data) or marks.methods(self.iterator)
+        if own is not None:
+            about["own"] = copy.deepcopy(own[0]())
+        elif self.attributes is not None:
+            about["attributes"] = self.attributes.state()
+        return about
+
+    def restore(self, mark):
+        own, told = marks.methods(self.data), True
+        self.first = None
+        if not mark["kept"]:
+            self.kept = None
+        self.seed = mark["seed"]
+        self.batch_size = max(self.batch_size, mark["rows"] or 0)
+        if "own" in mark and (own is not None or marks.methods(iter(self.data)) is not None):
+            if own is None:
+                self.iterator = iter(self.data)
+                own = marks.methods(self.iterator)
+            own[1](mark["own"])
+            if marks.methods(self.data) is not None:
+                self.iterator = iter(self.data)
+        elif self.indexed:
+            if "attributes" in mark:
+                self.attributes.restore(mark["attributes"])
+            self.iterator = self._numbered(mark["at"])
+        elif isinstance(self.data, Dataset):  # its elements are a function of the seed and the number of the pass
+            self.data.epoch = self.first_epoch + len(mark["passes"])
+            rest = self.data.skip(mark["at"])
+            rest.epoch, self.data.epoch = self.data.epoch, self.data.epoch + 1
+            self.iterator = iter(rest)
+        elif isinstance(self.data, collections.abc.Sequence):
+            self.iterator = itertools.islice(iter(self.data), mark["at"], None)
+        else:
+            self._read_forward(mark)
+            told = False
+        self.passes, self.at, self.ended = list(mark["passes"]), mark["at"], mark["ended"]
+        return told
+
+    def _read_forward(self, mark):
+        """Reads a stream that cannot tell where it stands as often and as far as it was read before."""
+        ahead = sum(mark["passes"]) + mark["at"]
+        say(
+            f"{self.name} ({type(self.data).__name__}) cannot tell where it stands: its first {ahead} batches are read "
+            f"again. With methods state() and restore(state) it goes on at once."
+        )
+        read = 1  # the first, to learn the shapes
+        for batches in mark["passes"]:
+            to_the_end = self.goes_on or self.given_steps is None
+            for _ in range(batches - read + to_the_end):
+                next(self.iterator, None)
+            self.iterator, read = iter(self.data), 0
+        for _ in range(mark["at"] - read + mark["ended"]):
+            next(self.iterator, None)
 
     def peek(self):
         return self.sample
 
-    def reader(self, order_seed=None, share=WHOLE):
+    def reader(self, order_seed=None, share=WHOLE, start=0):
         first, self.first = self.first, None
-        if self.shuffle and (first is not None or not self.goes_on or self.seed is None):
+        if start:
+            pass  # `restore` has led there
+        elif self.shuffle and (first is not None or not self.goes_on or self.seed is None):
             first = None  # it was read to learn the shapes, and comes in its place of the order
             self.seed, self.iterator = order_seed, None
-        if first is None and (self.iterator is None or not self.goes_on):
+        if not start and first is None and (self.iterator is None or not self.goes_on):
             self.iterator = self._iterate()
 
         def batches():
-            given = 0
+            given = start
             while self.steps is None or given < self.steps:
                 batch = self._next() if given or first is None else first
                 if batch is None:
@@ -458,6 +575,7 @@ class BatchSource(Source):
     def end_epoch(self, batches=None):
         if hasattr(self.data, "on_epoch_end"):
             self.data.on_epoch_end()
+        self._look()
 
 
 def _length(data):

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from fkeras.distribute.processes import is_main
+from fkeras.core.messages import is_main
 
 AXIS = "devices"
 _BLOCK = {"train": 1, "test": 3}  # which argument is the block

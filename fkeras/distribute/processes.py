@@ -69,16 +69,6 @@ def initialize(
     rng.set_seed(int(gathered(np.array([rng.next_seed()], np.uint32))[0, 0]))
 
 
-def is_main():
-    """Returns True in the process that writes files and prints: the only one, or process 0.
-
-    Example:
-        >>> fkeras.distribute.is_main()
-        True
-    """
-    return not jax.distributed.is_initialized() or jax.process_index() == 0
-
-
 def gathered(value):
     """Returns the arrays [processes, ...] of what every process gave; all of them have to call."""
     from jax.experimental import multihost_utils

@@ -10,7 +10,8 @@ import stat
 import time
 import zipfile
 
-from fkeras.saving import configs, files, paths, weights
+from fkeras.core import paths
+from fkeras.saving import configs, files, weights
 from fkeras.saving import keras_versions as ages
 from fkeras.saving.compiling import compile_config, compile_from
 from fkeras.saving.hdf5 import KERAS_VERSION

@@ -14,7 +14,7 @@ import zlib
 import jax.numpy as jnp
 import numpy as np
 
-from fkeras.saving.paths import check_regular, replacing
+from fkeras.core.paths import check_regular, replacing
 
 HEADER_LIMIT = 64512  # bytes that fit into one attribute of an HDF5 object's header, as Keras counts them
 EXPANSION = 1000  # a compressed array may be this many times larger than its bytes in the file

@@ -2,7 +2,8 @@
 
 import os
 
-from fkeras.saving import archive, configs, files, hdf5, paths, shards, tensorflow, weights
+from fkeras.core import paths
+from fkeras.saving import archive, configs, files, hdf5, shards, tensorflow, weights
 from fkeras.saving import keras_versions as ages
 from fkeras.saving.compiling import compile_from
 from fkeras.saving.order import store

@@ -13,7 +13,8 @@ import re
 import secrets
 import warnings
 
-from fkeras.saving import configs, files, paths, weights
+from fkeras.core import paths
+from fkeras.saving import configs, files, weights
 from fkeras.saving.old_weights import Stored, read_all
 from fkeras.saving.order import store
 

@@ -14,9 +14,9 @@ import jax
 import numpy as np
 from jax import export
 
+from fkeras.core import paths
 from fkeras.data import feed
 from fkeras.layers.kernels.convolution import formulation
-from fkeras.saving import paths
 from fkeras.saving.tracing import explained, forward_of, free_inputs
 
 PLATFORMS = ("cpu", "cuda", "tpu")

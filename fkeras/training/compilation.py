@@ -357,12 +357,19 @@ class Compilation:
         self.__dict__["_direct"] = None  # it would hold on to arrays that are replaced now
         trained = program.optimized(params)
         if self.optimizer.state is None:
-            self.optimizer.state = jit_once(self.optimizer.init)(trained)
+            self._begin_optimizer(trained)
         elif program is not self._last_trained[0]:
             self.optimizer.state = self.optimizer.extend(self.optimizer.state, trained)
             self._warn_of_flags(program)
         self._last_trained = program, self._compiled
         return TrainState(params, state, self.optimizer.state, metrics, self._train_key)
+
+    def _begin_optimizer(self, trained=None):
+        """Returns the optimizer's state, made if there is none yet."""
+        if self.optimizer.state is None:
+            trained = tree.split(self.gather()[0], frozenset(self.trained_paths()))[0] if trained is None else trained
+            self.optimizer.state = jit_once(self.optimizer.init)(trained)
+        return self.optimizer.state
 
     def _warn_of_flags(self, program):
         """Warns where Keras goes on with the weights that were trainable when training began."""

@@ -8,11 +8,12 @@ import jax
 
 from fkeras.data.sources import Share
 from fkeras.distribute import parallel
+from fkeras.training.survival import NoSurvival
 
 STOPS = {"train": "stop_training", "test": "stop_evaluating", "predict": "stop_predicting"}
 
 
-def run(model, kind, source, steps, pace, devices, callbacks, dispatch, order=None):
+def run(model, kind, source, steps, pace, devices, callbacks, dispatch, order=None, start=0, survival=NoSurvival()):  # noqa: B008
     """Goes through a source once.
 
     Args:
@@ -25,16 +26,19 @@ def run(model, kind, source, steps, pace, devices, callbacks, dispatch, order=No
         dispatch: Function (block, n, step, where) -> (logs, array that is ready when the dispatch is done), of a block
             of `n` batches, the number of the first one, and the devices it runs on.
         order: Seed of the order of the rows.
+        start: The number of the first batch: those before it were gone through in another process.
+        survival: Told of each dispatch; it takes checkpoints, and ends the training when a signal asks for it.
 
     Returns:
-        How many batches there were.
+        How many batches there were, those before `start` included.
     """
     begin, end = (getattr(callbacks, f"on_{kind}_batch_{at}") for at in ("begin", "end"))
-    reader, step = source.reader(order, share(devices, kind)), 0
+    reader, step = source.reader(order, share(devices, kind), start), start
     with contextlib.closing(reader):
         while steps is None or step < steps:
             wanted = pace.steps if steps is None else min(pace.steps, steps - step)
-            got = reader.read(wanted, pace.capacity, pace.pads)
+            with survival.reading():
+                got = reader.read(survival.most(wanted), pace.capacity, pace.pads)
             if got is None:
                 break
             block, n = got
@@ -43,6 +47,7 @@ def run(model, kind, source, steps, pace, devices, callbacks, dispatch, order=No
             step += n
             pace.dispatched(done, n)
             end(step - 1, logs)
+            survival.passed(step, reader)
             if getattr(model, STOPS[kind]):
                 break
     return step

@@ -22,6 +22,7 @@ from fkeras.data import feed
 from fkeras.distribute import parallel, processes
 from fkeras.layers.contract.variables import lock, revision
 from fkeras.training import run as loop
+from fkeras.training import survival as survive
 from fkeras.training.compilation import AS_IT_IS, Compilation, like
 from fkeras.training.pace import DISPATCH_SECONDS, FOLLOWED_SECONDS, IN_FLIGHT, Pace, block_steps
 from fkeras.training.repeated_calls import Direct
@@ -55,11 +56,17 @@ class Trainer(Compilation):
         validation_steps=None,
         validation_batch_size=None,
         validation_freq=1,
+        resume=None,
     ):
         """Trains the model.
 
         Args: as Keras 3. `x` may be arrays, lists, frames, HDF5 data sets, memory maps, or an iterable of batches
             (generator, `PyDataset`, torch DataLoader, tf.data); `shuffle="batch"` moves whole batches.
+
+            resume: Folder of checkpoints. Killed at any moment and started again, the same script goes on at the last
+                checkpoint and ends with the same bits as if nothing had happened. A checkpoint is written after every
+                epoch, every 60 seconds, and when SIGTERM or Ctrl-C ends the program; a `BackupAndRestore` in its
+                place sets other times.
 
         Returns:
             `History`: `.history` maps each log's name to its value per epoch, `.epoch` lists the epochs.
@@ -83,7 +90,7 @@ class Trainer(Compilation):
                 callbacks, add_history=True, add_progbar=verbose != 0, verbose=verbose, epochs=epochs, steps=steps,
                 model=self,
             )  # fmt: skip
-        self.stop_training, self._initial_epoch = False, None
+        self.stop_training = False
         objectives = self._objectives(source.peek())
         devices = self._devices()
         if verbose:
@@ -91,17 +98,21 @@ class Trainer(Compilation):
         if devices.parts > 1:
             facts = {"batch_size": source.batch_size, "number of steps": steps, "epochs": epochs, "seed": self._seed}
             processes.check_agreement(self, facts, weights=not len(self.compile_report()))
-        callbacks.on_train_begin()
-        logs = {}
-        with self._settled():
-            for epoch in range(self._initial_epoch or initial_epoch, epochs):  # BackupAndRestore may set it
+        facts = survive.facts_of(self, source, devices, steps)
+        survival = survive.of(self, resume, source, validation, callbacks, facts)
+        with survival.running(), self._settled():
+            callbacks.on_train_begin()
+            first, logs = survival.first_epoch(initial_epoch, epochs), {}
+            for epoch in range(first, first if survival.stopped else epochs):
                 callbacks.on_epoch_begin(epoch)
-                logs = self._train_epoch(source, objectives, steps, callbacks)
+                logs = self._train_epoch(epoch, source, objectives, steps, callbacks, survival)
                 if validation is not None and _validates(epoch, validation_freq):
                     key = rng.fold(self._train_key, "validation", self._iterations())  # a run that resumes draws it too
-                    found = self._evaluate(validation, validation_steps, callbacks, key)
+                    with survival.validating():
+                        found = self._evaluate(validation, validation_steps, callbacks, key)
                     logs |= {f"val_{name}": value for name, value in found.items()}
                 callbacks.on_epoch_end(epoch, logs)
+                survival.leave(epoch, logs)
                 if self.stop_training:
                     break
         self._finish_training()
@@ -118,12 +129,17 @@ class Trainer(Compilation):
         if averaged is not trained:
             self.scatter(tree.join(jax.tree.map(jnp.array, averaged), frozen), state)  # not shared with the state
 
-    def _train_epoch(self, source, objectives, steps, callbacks):
+    def _train_epoch(self, epoch, source, objectives, steps, callbacks, survival):
         devices = self._devices()
         pace = self._pace(source, objectives, callbacks, "train", devices)
         at = functools.partial(self._program, "train", objectives, pace.capacity, batching=pace.batching)
         program, run = at(devices)
-        metrics, logs = self._empty_metrics(program, source, True), None
+        begin = survival.enter(epoch, (self._seed, self._iterations()))
+        metrics, logs = self._empty_metrics(program, source, True), begin.logs
+        if begin.metrics is not None:
+            metrics = jax.tree.unflatten(jax.tree.structure(metrics), begin.metrics)
+        if begin.step and self.stop_training:  # what stopped it did so right before the checkpoint
+            steps = begin.step
 
         def dispatch(block, n, step, where):
             nonlocal metrics, logs
@@ -134,10 +150,12 @@ class Trainer(Compilation):
                     ts, logs = take(ts, where.split(block), n)
                 self._store(ts)
             metrics = ts.metrics
+            survival.dispatched(metrics, logs)
             return logs, next(iter(logs.values()))
 
-        order = self._seed, self._iterations()
-        step = loop.run(self, "train", source, steps, pace, devices, callbacks, dispatch, order)
+        step = loop.run(
+            self, "train", source, steps, pace, devices, callbacks, dispatch, begin.order, begin.step, survival
+        )
         source.end_epoch(step)
         if logs is None:
             raise ValueError(
@@ -449,7 +467,7 @@ _PREDICTS = ("predict", "predict_on_batch")
 def _verbosity(verbose):
     """Returns how much to print: nothing but in the process that prints."""
     usual = 1 if messages.is_interactive_logging_enabled() else 2
-    return (usual if verbose == "auto" else int(verbose)) if processes.is_main() else 0
+    return (usual if verbose == "auto" else int(verbose)) if messages.is_main() else 0
 
 
 def _epochs(value, name):

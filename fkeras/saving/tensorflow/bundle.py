@@ -9,7 +9,7 @@ import struct
 
 import numpy as np
 
-from fkeras.saving.paths import check_regular
+from fkeras.core.paths import check_regular
 from fkeras.saving.tensorflow.checksum import crc32c, masked
 from fkeras.saving.tensorflow.messages import BUNDLE_ENTRY, BUNDLE_HEADER, dtype_of, number_of, shape_message
 from fkeras.saving.tensorflow.table import read_table, write_table

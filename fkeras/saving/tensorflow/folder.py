@@ -5,7 +5,7 @@ import ctypes
 import os
 import shutil
 
-from fkeras.saving import paths
+from fkeras.core import paths
 
 _EXCHANGE, _HERE = 2, -100  # RENAME_EXCHANGE and AT_FDCWD of Linux
 

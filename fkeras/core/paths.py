@@ -12,7 +12,7 @@ import tempfile
 import time
 import zlib
 
-from fkeras.distribute import is_main
+from fkeras.core.messages import is_main
 
 
 def path_of(filepath, what):
