@@ -15,7 +15,6 @@ import pytest
 
 import fkeras.callbacks as callbacks
 from fkeras.callbacks import (
-    BackupAndRestore,
     Callback,
     CallbackList,
     CSVLogger,
@@ -70,9 +69,6 @@ class Model:
 
     save_weights = save
 
-    def load_weights(self, path):
-        self.weights = [np.fromfile(path).reshape(())]
-
 
 class OnDevice:
     """A scalar that a device is computing: knows when it is ready and counts how often somebody reads it."""
@@ -99,7 +95,7 @@ def fit(callback, epochs, model=None, steps=1):
     calls = callback if isinstance(callback, CallbackList) else CallbackList(callback, model=model, epochs=len(epochs))
     calls.on_train_begin()
     logs = None
-    for epoch in range(getattr(model, "_initial_epoch", None) or 0, len(epochs)):
+    for epoch in range(len(epochs)):
         calls.on_epoch_begin(epoch)
         for step in range(steps):
             calls.on_train_batch_begin(step)
@@ -668,99 +664,6 @@ def test_a_checkpoint_of_every_batch_does_not_read_logs_it_does_not_need(tmp_pat
     calls.on_epoch_begin(0)
     calls.on_train_batch_end(0, {"loss": loss})
     assert (tmp_path / "1-1.keras").exists() and loss.reads == 0
-
-
-class Crash(Exception):
-    pass
-
-
-def crash_at(epoch, batch=None):
-    def crash(at, logs):
-        if at == (epoch if batch is None else batch) and (batch is None or crash.epoch == epoch):
-            raise Crash
-
-    begin = lambda e, logs: setattr(crash, "epoch", e)  # noqa: E731
-    return LambdaCallback(**{"on_epoch_begin": begin, "on_epoch_end" if batch is None else "on_train_batch_end": crash})
-
-
-@pytest.mark.parametrize("double", [False, True])
-def test_an_interrupted_training_resumes_after_its_last_complete_epoch(tmp_path, double):
-    folder = tmp_path / "backup"
-    backup = BackupAndRestore(folder, double_checkpoint=double)
-    with pytest.raises(Crash):
-        fit([crash_at(3), backup], [{}] * 6)
-    assert len(list(folder.glob("*.weights.h5"))) == 1 + double
-    model = Model()
-    first = []
-    look = LambdaCallback(on_epoch_begin=lambda epoch, logs: first.append(epoch))
-    fit([BackupAndRestore(folder, double_checkpoint=double), look], [{}] * 6, model)
-    assert first == [3, 4, 5] and model.weights == [6.0] and not folder.exists()
-
-
-def test_a_backup_within_an_epoch_resumes_at_that_epoch(tmp_path):
-    backup = BackupAndRestore(tmp_path, save_freq=3, delete_checkpoint=False)
-    with pytest.raises(Crash):
-        fit([backup, crash_at(1, 3)], [{}] * 3, steps=4)  # saves after batches 3 and 6 of 8
-    model = Model()
-    backup.set_model(model)
-    backup.on_train_begin()
-    assert model._initial_epoch == 1 and model.weights == [1.5]
-
-
-@pytest.mark.parametrize("double", [False, True])
-def test_a_crash_while_saving_leaves_the_backup_before_it(tmp_path, double):
-    backup, model = BackupAndRestore(tmp_path, double_checkpoint=double, delete_checkpoint=False), Model()
-    fit(backup, [{}] * 2, model)
-    for broken in ("save_weights", None):
-        if broken:
-            model.save_weights = lambda path: (open(path, "w").close(), 1 / 0)
-        else:  # the weights are there, the record is not
-            del model.save_weights
-            backup._write = lambda *a: 1 / 0
-        model.weights = [np.float64(99)]
-        with pytest.raises(ZeroDivisionError):
-            backup.save(2, None, {})
-        fresh = Model()
-        again = BackupAndRestore(tmp_path)
-        again.set_model(fresh)
-        again.on_train_begin()
-        assert fresh._initial_epoch == 2 and fresh.weights == [2.0]
-
-
-def test_double_checkpoint_uses_the_backup_before_when_the_last_cannot_be_read(tmp_path):
-    fit(BackupAndRestore(tmp_path, double_checkpoint=True, delete_checkpoint=False), [{}] * 3)
-    (tmp_path / "epoch-3-batch-0.weights.h5").unlink()
-    model, backup = Model(), BackupAndRestore(tmp_path, double_checkpoint=True)
-    backup.set_model(model)
-    backup.on_train_begin()
-    assert model._initial_epoch == 2 and model.weights == [2.0]
-
-
-def test_backups_of_real_keras_are_read_and_only_backup_files_are_deleted(keras, tmp_path):
-    class Judge(KerasModel):
-        def save_weights(self, filepath, overwrite=True):
-            self.save(filepath)
-
-    calls = keras.callbacks.CallbackList(
-        keras.callbacks.BackupAndRestore(str(tmp_path), delete_checkpoint=False), model=Judge()
-    )
-    fit(calls, [{}] * 2, calls.callbacks[0].model)
-    (tmp_path / "mine.txt").write_text("keep")
-    (tmp_path / "epoch-9-batch-0.weights.h5").write_text("left by a crash between weights and record")
-    model, backup = Model(), BackupAndRestore(tmp_path)
-    fit(backup, [{}] * 4, model)
-    assert model._initial_epoch == 2 and model.weights == [4.0]
-    assert os.listdir(tmp_path) == ["mine.txt"]
-
-
-def test_restoring_into_a_model_without_weights_is_refused(tmp_path):
-    fit(BackupAndRestore(tmp_path, delete_checkpoint=False), [{}])
-    model = Model()
-    model.built = False
-    with pytest.raises(ValueError, match="the model is not built, so its weights cannot be restored"):
-        fit(BackupAndRestore(tmp_path), [{}], model)
-    with pytest.raises(ValueError, match="expected the path of a folder, got an empty one"):
-        BackupAndRestore("")
 
 
 # ------------------------------------------------------------------------------------ the progress bar
