@@ -165,9 +165,7 @@ def test_a_flipped_bit_is_found_and_the_checkpoint_before_it_is_used(tmp_path):
     assert found > 100
     at = good.index(b"/kernel") + len(b"/kernel") + 1
     last.write_bytes(good[:at] + bytes([good[at] ^ 4]) + good[at + 1 :])
-    with pytest.warns(
-        UserWarning, match=r"epoch-003-step-000000.zip' is damaged: Bad CRC-32 for file '.*/kernel'"
-    ):
+    with pytest.warns(UserWarning, match=r"epoch-003-step-000000.zip' is damaged: Bad CRC-32 for file '.*/kernel'"):
         assert files.read()[0] == before.name
     before.write_bytes(b"")
     with pytest.warns(UserWarning), pytest.raises(OSError, match="no checkpoint can be read; .*Delete the folder"):

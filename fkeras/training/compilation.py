@@ -408,10 +408,11 @@ class Compilation:
         """
         if self._programs is None:
             self._programs = Programs()
-        about = kind, self._flags(), str(jax.tree.map(lambda a: (a.shape, str(a.dtype)), x))
+        leaves, form = jax.tree.flatten(x)
+        about = kind, self._flags(), form, *((a.shape, a.dtype) for a in leaves)
         known = self._programs.batching
         if about not in known:
-            batch = jax.tree.leaves(x)[0].shape[0]
+            batch = leaves[0].shape[0]
             with lock:  # a `call` that is traced finds its arrays in the layers
                 known[about] = of_model(self, kind == "train", x, batch, "cut" if kind == "predict" else "fill")
         return known[about]

@@ -301,7 +301,7 @@ class Trainer(Compilation):
         callbacks.on_predict_begin()
         loop.run(self, "predict", source, total, pace, devices, callbacks, dispatch)
         done += [fetch(*w) for w in waiting]
-        if self._is_stateful():
+        if stateful:
             self.scatter(params, state)
         if source.batch_size == 1 and lone and pace.pads and key is None:
             self._keep_direct(source.columns.x, devices)
