@@ -18,6 +18,7 @@ from fkeras.data.sources import Columns
 from fkeras.distribute import parallel
 from fkeras.layers.contract.variables import lock
 from fkeras.training.batching import Batching, of_model
+from fkeras.training.last_good import KEPT_BYTES
 from fkeras.training.objectives import looks_like_metrics, make_objectives, resolve_losses, resolve_metrics, spread
 from fkeras.training.predict import predictor
 from fkeras.training.step import OwnSteps, Program, TrainState
@@ -332,6 +333,8 @@ class Compilation:
         }[kind]
         if self._compiled and self._compiled["run_eagerly"]:
             return program, function
+        if kind == "train" and sum(a.nbytes for a in jax.tree.leaves(self.gather())) <= KEPT_BYTES:
+            donate = ()
         return program, compiled(function, kind, donate, draws)
 
     def compile_report(self):

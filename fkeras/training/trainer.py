@@ -24,6 +24,7 @@ from fkeras.layers.contract.variables import lock, revision
 from fkeras.training import run as loop
 from fkeras.training import survival as survive
 from fkeras.training.compilation import AS_IT_IS, Compilation, like
+from fkeras.training.last_good import LastGood
 from fkeras.training.pace import DISPATCH_SECONDS, FOLLOWED_SECONDS, IN_FLIGHT, Pace, block_steps
 from fkeras.training.repeated_calls import Direct
 from fkeras.training.results import fetch, floats, joined
@@ -146,6 +147,7 @@ class Trainer(Compilation):
             take, block = run if where is devices else at(where, like=program)[1], self._arrange(block, pace.pads)
             with loop.undisturbed(), lock:  # the step takes the arrays' memory: until they are stored there are none
                 ts = where.hold(self._train_state(program, metrics))
+                good.keep(ts)
                 with self._eager():
                     ts, logs = take(ts, where.split(block), n)
                 self._store(ts)
@@ -153,9 +155,11 @@ class Trainer(Compilation):
             survival.dispatched(metrics, logs)
             return logs, next(iter(logs.values()))
 
-        step = loop.run(
-            self, "train", source, steps, pace, devices, callbacks, dispatch, begin.order, begin.step, survival
-        )
+        with LastGood(self, source.batch_size) as good:
+            step = loop.run(
+                self, "train", source, steps, pace, devices, callbacks, dispatch, begin.order, begin.step, survival
+            )
+            logs = None if logs is None else floats(logs)  # here, errors of the last steps come to light
         source.end_epoch(step)
         if logs is None:
             raise ValueError(
@@ -169,7 +173,7 @@ class Trainer(Compilation):
                 stacklevel=3,
             )
             self.stop_training = True
-        return floats(logs)
+        return logs
 
     def _iterations(self):
         state = self.optimizer.state
@@ -363,11 +367,14 @@ class Trainer(Compilation):
         pads = batching.fill is None
         program, run = self._program("train", objectives, devices=devices, batching=batching)
         empty = self._empty_metrics(program, source, True)
-        with self._settled(), loop.undisturbed(), lock, self._eager():
+        good = LastGood(self, source.batch_size)
+        with self._settled(), good, loop.undisturbed(), lock, self._eager():
             ts = devices.hold(self._train_state(program, empty))
+            good.keep(ts)
             ts, logs = run(ts, devices.split(self._arrange(block, pads)), 1)
             self._store(ts)
-        return self._result(floats(logs), return_dict)
+            logs = floats(logs)
+        return self._result(logs, return_dict)
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
         """Computes loss and metrics on one batch, in the form of `evaluate`."""
