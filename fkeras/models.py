@@ -83,8 +83,14 @@ class Model(Trainer, Layer):
     def check_input(self, shape):
         if self.graph is None:  # a model that computes in `call` may take any sizes that fit its weights
             return
-        leaves = [jax.tree.leaves(t, is_leaf=lambda s: isinstance(s, tuple)) for t in (self._input_shape(), shape)]
-        for w, g in zip(*leaves, strict=False):
+        leaves = [jax.tree.leaves(t, is_leaf=lambda s: s is None or is_shape(s)) for t in (self._input_shape(), shape)]
+        for w, g, symbol in zip(*leaves, self._io.input_symbols, strict=False):
+            if getattr(symbol.node.layer, "optional", False) and (g is None or tuple(g[1:]) == (0,)):
+                continue
+            if g is None:
+                raise ValueError(
+                    f"{self.label}: nothing was given for its input {symbol.name!r}, which is not optional."
+                )
             if len(w) != len(g) or any(a is not None and b is not None and a != b for a, b in zip(w, g, strict=True)):
                 raise ValueError(f"{self.label}: expected input of shape {w}, got {g}.")
 

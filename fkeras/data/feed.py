@@ -11,6 +11,7 @@ from fkeras.core.tree import in_form
 from fkeras.data import files
 from fkeras.data.pydataset import PyDataset
 from fkeras.data.sources import ArraySource, BatchSource, Columns, host_array, is_rows, make_source
+from fkeras.graphs.graph import is_absent
 
 LARGE_BATCH = 256  # rows; larger ones are cut where there are fewer rows
 
@@ -114,6 +115,7 @@ def arrange(model, x, y, w, what):
         model.build(jax.tree.map(lambda a: (None, *a.shape[1:]), x))  # a tree of arrays tells a model's inputs
     if model._io is not None:
         x, y = in_form(x, model._io.inputs), in_form(y, model._io.outputs)
+    x = _without_columns(model, x)
     xs = _leaves(x, model.input_names, model.input_ranks, what, "x", "input")
     if model._io is not None:  # a column for an input of one feature
         pairs = zip(xs, model.input_specs(), strict=False)
@@ -124,6 +126,22 @@ def arrange(model, x, y, w, what):
     ys = None if y is None else _leaves(y, names, None, what, "y", "output")
     ws = None if w is None else _weights(w, names, len(xs[0]), what)
     return Columns([_frame(a) for a in xs], ys and [_frame(a) for a in ys], ws)
+
+
+def _without_columns(model, x):
+    """Returns the inputs with an array of no columns for each optional one that is None."""
+    symbols = list(model.input_specs()) if model._io is not None else []
+    if not isinstance(x, (list, tuple, dict)) or not any(getattr(s.node.layer, "optional", False) for s in symbols):
+        return x
+    keys = model.input_names if isinstance(x, dict) else range(len(x))
+    given = {key: x.get(key) if isinstance(x, dict) else x[key] for key in keys}
+    if all(a is not None for a in given.values()):
+        return x
+    rows = next((len(a) for a in given.values() if a is not None), 0)
+    empty = np.zeros((rows, 0), bool)
+    for (key, a), symbol in zip(given.items(), symbols, strict=False):
+        given[key] = empty if is_absent(symbol, a) else a
+    return given if isinstance(x, dict) else list(given.values())
 
 
 def _is_array(a):
@@ -309,6 +327,8 @@ def check(model, source, columns, what, objectives):
 
 def _check_inputs(model, columns, what):
     for symbol, a, place in zip(model.input_specs(), columns.x, model.input_names, strict=False):
+        if is_absent(symbol, a):
+            continue
         want = tuple(symbol.shape)
         got = tuple(a.shape)
         fits = len(want) == len(got) and all(w is None or w == g for w, g in zip(want[1:], got[1:], strict=True))

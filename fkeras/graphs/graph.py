@@ -150,8 +150,8 @@ class Graph:
 
     def forward(self, params, state, x, ctx):
         """Replays the calls on the arrays `x`, a tree like `inputs`; returns the tree of outputs, state and masks."""
-        flat = jax.tree.leaves(x)
-        values = {id(s): a for s, a in zip(self.input_symbols, flat, strict=True)}
+        flat = jax.tree.leaves(x, is_leaf=lambda a: a is None)
+        values = {id(s): None if is_absent(s, a) else a for s, a in zip(self.input_symbols, flat, strict=True)}
         masks = dict.fromkeys(values)
         if ctx.mask is not None:
             given = jax.tree.leaves(ctx.mask, is_leaf=lambda m: m is None)
@@ -188,6 +188,13 @@ class Graph:
     def parents(self, layer):
         """Returns the names of the layers whose outputs `layer` is called on in this graph."""
         return [s.node.layer.name for n in self.nodes if n.layer is layer for s in jax.tree.leaves(n.inputs)]
+
+
+def is_absent(symbol, a):
+    """Whether `a` says that nothing was given for an optional input: it is None, or, among data, has no columns."""
+    if not getattr(symbol.node.layer, "optional", False):
+        return False
+    return a is None or (tuple(a.shape[1:]) == (0,) and tuple(symbol.shape[1:]) != (0,))
 
 
 def _nested(layer):

@@ -14,12 +14,13 @@ class InputLayer(Layer):
         batch_size: Size of the batch axis, or None.
         dtype: Of the values, "float32" by default.
         batch_shape: Shape with the batch axis, instead of `shape` and `batch_size`.
+        optional: Whether None may be given for it: the layers called on it get None.
     """
 
     takes_ints = True
     supports_masking = True
 
-    def __init__(self, shape=None, batch_size=None, dtype=None, batch_shape=None, name=None, **kwargs):
+    def __init__(self, shape=None, batch_size=None, dtype=None, batch_shape=None, name=None, optional=False, **kwargs):
         if batch_shape is None:
             if shape is None:
                 raise ValueError("Input: give `shape` (without the batch axis) or `batch_shape` (with it).")
@@ -29,12 +30,12 @@ class InputLayer(Layer):
         for unused in ("sparse", "ragged"):
             if kwargs.pop(unused, False):
                 raise ValueError(f"Input: {unused} inputs do not exist in JAX; pass a dense array.")
-        kwargs.pop("optional", None)
         kwargs.pop("dtype_policy", None)
         super().__init__(name=name, batch_shape=as_shape(batch_shape), **kwargs)
         object.__setattr__(self, "shape", self.batch_shape[1:])
         object.__setattr__(self, "batch_size", self.batch_shape[0])
         object.__setattr__(self, "input_dtype", str(dtype or "float32"))
+        object.__setattr__(self, "optional", bool(optional))
         node = Node(self, [], 0)
         object.__setattr__(self, "_nodes", (node,))
         node.connect(Spec(self.batch_shape, self.input_dtype))
@@ -53,7 +54,7 @@ class InputLayer(Layer):
             "sparse": False,
             "ragged": False,
             "name": self.name,
-        }
+        } | ({"optional": True} if self.optional else {})
 
 
 def Input(shape=None, batch_size=None, dtype=None, batch_shape=None, name=None, **kwargs):

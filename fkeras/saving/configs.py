@@ -34,7 +34,6 @@ _HARMLESS = {
     "input_spec",
     "input_tensor",
     "type_spec",
-    "optional",
     "lora_rank",
     "lora_alpha",
     "quantization_config",

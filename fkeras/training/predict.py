@@ -65,7 +65,11 @@ def predictor(model):
 
 def _parts(tree, size):
     """Returns arrays [K, B, ...] as [K * B / size, size, ...]."""
-    return jax.tree.map(lambda a: a if a.shape[1:2] == (size,) else a.reshape(-1, size, *a.shape[2:]), tree)
+
+    def cut(a):  # the number of parts is not left to -1: an array may have no columns
+        return a if a.shape[1:2] == (size,) else a.reshape(a.shape[0] * a.shape[1] // size, size, *a.shape[2:])
+
+    return jax.tree.map(cut, tree)
 
 
 def _part_size(model, params, x):
