@@ -138,7 +138,7 @@ def write_table(names):
 
 
 def speed(names):
-    """Prints images a second of both libraries on 224 x 224, the median of rounds taken in turn, and of their ratios."""
+    """Prints images a second (224 x 224) of both libraries: medians of rounds in turn, and of their ratios."""
     import keras
 
     import fkeras
