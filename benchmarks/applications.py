@@ -124,16 +124,48 @@ def judge_all(names):
     return 1 if failed else 0
 
 
-def write_table(names):
-    """Writes the structure of Keras's own models, which the tests compare with."""
-    import keras
+VARIANTS = (  # of arguments that ask for other files
+    ("MobileNet", {"alpha": 0.5, "input_shape": (160, 160, 3)}),
+    ("MobileNet", {"alpha": 0.75, "input_shape": (64, 64, 3), "include_top": False}),
+    ("MobileNetV2", {"alpha": 0.35, "input_shape": (96, 96, 3)}),
+    ("MobileNetV2", {"alpha": 1.4, "input_shape": (100, 96, 3), "include_top": False}),
+    ("MobileNetV3Large", {"minimalistic": True}),
+    ("MobileNetV3Small", {"alpha": 0.75, "include_top": False}),
+    ("MobileNetV3Large", {"input_shape": (96, 96, 3)}),
+)
 
-    table = {"_": f"[weights, layers, digest of names] of keras {keras.__version__}, weights=None"}
+
+class Asked(BaseException):
+    """Raised instead of a download, with what was asked for."""
+
+
+def write_table(names):
+    """Writes what the tests compare with: the structure of Keras's own models, and the files that they ask for."""
+    import keras
+    from keras.src.utils import file_utils
+
+    def asked(name, kwargs):
+        keras.utils.clear_session()
+        try:
+            getattr(keras.applications, name)(**kwargs)
+        except Asked as found:
+            return found.args
+        raise AssertionError(f"{name}({kwargs}) asks for no file")
+
+    def ask(fname, origin, cache_subdir, file_hash=None):
+        raise Asked(fname, origin, file_hash)
+
+    file_utils.get_file = ask
+    structures, files = [], []
     for name in names:
         keras.utils.clear_session()
-        table[name] = structure(getattr(keras.applications, name)(weights=None))
-    lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in table.items())
-    TABLE.write_text(f"{{\n{lines}\n}}\n")
+        made = structure(getattr(keras.applications, name)(weights=None))
+        structures.append(f"    {json.dumps(name)}: {json.dumps(made)}")
+        files += [(name, {}), (name, {"include_top": False})]
+    files = [f"    {json.dumps([name, kwargs, *asked(name, kwargs)])}" for name, kwargs in (*files, *VARIANTS)]
+    said = f"Of keras {keras.__version__}, by `python -m benchmarks.applications table`"
+    structures, files = ",\n".join(structures), ",\n".join(files)
+    TABLE.write_text(f'{{\n  "_": "{said}",\n  "structure": {{\n{structures}\n  }},\n  "files": [\n{files}\n  ]\n}}\n')
     return 0
 
 

@@ -5,6 +5,7 @@ import os
 import string
 import types
 import warnings
+from typing import NamedTuple
 
 from fkeras import activations, layers
 from fkeras.core import dtypes
@@ -150,17 +151,20 @@ def application(
         _check(a, name)
         if check is not None:
             check(a)
+        side = size(a) if callable(size) else size
         has_size = sized == "always" or (sized == "top" and a.include_top)
-        inputs = _input(a, name, size(a) if callable(size) else size, least, has_size, flat and a.include_top)
+        exact = sized != "never" and a.include_top and a.weights == "imagenet"
+        inputs = _input(a, name, _Sides(side, least, has_size, exact, flat and a.include_top))
+        path = a.weights
+        if path == "imagenet":  # before the network is built, since that takes longer than to say that there is no web
+            fname, origin, file_hash = files(a)
+            path = get_file(fname, origin, cache_subdir="models", file_hash=file_hash)
         features = trunk(inputs, a)
         outputs = top(features, a) if a.include_top else bottom(features, a)
         a.name = a.name or (model_name(a) if callable(model_name) else model_name)
         model = Model(_sources(a, inputs), outputs, name=a.name)
-        if a.weights == "imagenet":
-            fname, origin, file_hash = files(a)
-            model.load_weights(get_file(fname, origin, cache_subdir="models", file_hash=file_hash))
-        elif a.weights is not None:
-            model.load_weights(a.weights)
+        if path is not None:
+            model.load_weights(path)
         return model
 
     build.__name__ = build.__qualname__ = name
@@ -225,7 +229,21 @@ def _check(a, name):
             )
 
 
-def _input(a, name, size, least, has_size, flat):
+class _Sides(NamedTuple):
+    """What the sides of the images have to be.
+
+    size: By default. least: At least. has_size: They are `size` unless others are given. exact: They are `size` and no
+    others. known: They may not be free.
+    """
+
+    size: int
+    least: int
+    has_size: bool
+    exact: bool
+    known: bool
+
+
+def _input(a, name, sides):
     """Returns the symbol of the input, and keeps its shape in `a.input_shape`."""
     symbol = a.input_tensor
     if symbol is not None and not is_keras_tensor(symbol):
@@ -234,11 +252,11 @@ def _input(a, name, size, least, has_size, flat):
         )
     if symbol is not None and a.input_shape is None and all(symbol.shape[1:]):
         a.input_shape = symbol.shape[1:]
-    a.input_shape = _shape(a, name, size, least, has_size, flat)
+    a.input_shape = _shape(a, name, sides)
     return Input(a.input_shape) if symbol is None else symbol
 
 
-def _shape(a, name, size, least, has_size, flat):
+def _shape(a, name, sides):
     first = channel_axis() == 1
     shape = a.input_shape
     if shape is not None:
@@ -251,20 +269,20 @@ def _shape(a, name, size, least, has_size, flat):
         return (count, *space) if first else (*space, count)
 
     if shape is None:
-        return with_channels((size, size) if has_size else (None, None))
+        return with_channels((sides.size,) * 2 if sides.has_size else (None, None))
     space = shape[1:] if first else shape[:2]
     if a.weights == "imagenet" and count != 3:
         raise ValueError(f"{name}: expected 3 channels with weights='imagenet', got input_shape={shape}.")
-    if a.weights == "imagenet" and a.include_top and space != (size, size):
+    if sides.exact and space != (sides.size,) * 2:
         raise ValueError(
-            f"{name}: expected input_shape={with_channels((size, size))} with weights='imagenet' and include_top, got "
-            f"{shape}. Other sizes go with include_top=False."
+            f"{name}: expected input_shape={with_channels((sides.size,) * 2)} with weights='imagenet' and include_top, "
+            f"got {shape}. Other sizes go with include_top=False."
         )
     if count not in (1, 3):
         warnings.warn(f"{name}: images have 1 or 3 channels, input_shape={shape} has {count}.", stacklevel=5)
-    if any(s is not None and s < least for s in space):
-        raise ValueError(f"{name}: expected sides of at least {least} pixels, got input_shape={shape}.")
-    if None in space and flat:
+    if any(s is not None and s < sides.least for s in space):
+        raise ValueError(f"{name}: expected sides of at least {sides.least} pixels, got input_shape={shape}.")
+    if None in space and sides.known:
         raise ValueError(f"{name}: expected known sides with include_top, got input_shape={shape}.")
     return shape
 

@@ -38,7 +38,7 @@ def block(x, width, name):
     y = layers.Dense(width, name=f"{name}_pointwise_conv_2")(y)
     y = LayerScale(1e-6, width, name=f"{name}_layer_scale")(y)
     y = layers.Activation("linear", name=f"{name}_identity")(y)  # where paths are dropped, which no builder asks for
-    return layers.Add()([x, y])
+    return x + y
 
 
 def trunk(x, a, widths, depths):

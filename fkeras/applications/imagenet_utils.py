@@ -12,6 +12,8 @@ from fkeras.core.settings import nearest
 from fkeras.utils.download import get_file
 from fkeras.utils.symbols import is_keras_tensor
 
+__all__ = ["decode_predictions", "preprocess_input"]
+
 CLASS_INDEX = (
     "https://storage.googleapis.com/download.tensorflow.org/data/imagenet_class_index.json",
     "c2c37ea517e94d9795004a39431a14cb",
@@ -117,3 +119,7 @@ _DOC = """Returns images {said}.
         x: Images [B, H, W, C] or one [H, W, C], values 0 to 255: an array, or a symbol within a graph.
         data_format: "channels_last", "channels_first", or None for the process-wide default.
     """
+
+
+def __dir__():
+    return __all__
