@@ -431,3 +431,39 @@ def test_a_model_with_them_trains_the_same_filled_up_or_not():
 def test_messages(make, said):
     with pytest.raises(ValueError, match=said):
         make()
+
+
+def _like_keras_2(of):
+    return of.Sequential(
+        [
+            of.layers.InputLayer((12, 12, 3)),
+            of.layers.Resizing(10, 10),
+            of.layers.RandomFlip("horizontal"),
+            of.layers.RandomRotation(0.1),
+            of.layers.RandomZoom(0.1),
+            of.layers.RandomTranslation(0.1, 0.1),
+            of.layers.RandomContrast(0.1),
+            of.layers.RandomBrightness(0.1),
+            of.layers.RandomCrop(9, 9),
+            of.layers.CenterCrop(8, 8),
+            of.layers.Flatten(),
+            of.layers.Dense(2),
+        ]
+    )
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:tf_keras", "ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_hdf5_files_of_image_layers_go_to_keras_2_and_back(tmp_path):
+    """They say `rng_type`, which draws nothing here, and Keras 2 knows no `data_format` of theirs."""
+    tf_keras = pytest.importorskip("tf_keras", reason="the judge of Keras 2's files")
+    theirs, ours = _like_keras_2(tf_keras), _like_keras_2(fkeras)
+    with pytest.warns(UserWarning, match="HDF5 file"):
+        theirs.save(tmp_path / "theirs.h5")
+    theirs.save(tmp_path / "theirs.keras")
+    ours.save(tmp_path / "ours.h5")
+    x = np.random.default_rng(0).uniform(0, 255, (2, 12, 12, 3)).astype("float32")
+    back = tf_keras.models.load_model(tmp_path / "ours.h5", compile=False)
+    for one, other in ((ours, back), (theirs, fkeras.models.load_model(tmp_path / "theirs.h5", compile=False)),
+                       (theirs, fkeras.models.load_model(tmp_path / "theirs.keras", compile=False))):  # fmt: skip
+        assert [layer.name for layer in one.layers] == [layer.name for layer in other.layers]
+        np.testing.assert_allclose(one.predict(x, verbose=0), other.predict(x, verbose=0), 1e-4, 1e-2)
