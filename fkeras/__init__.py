@@ -2,6 +2,7 @@
 
 from fkeras import (
     activations,
+    applications,
     backend,
     callbacks,
     compat,
@@ -58,6 +59,7 @@ __all__ = [
     "Variable",
     "__version__",
     "activations",
+    "applications",
     "backend",
     "callbacks",
     "config",

@@ -19,7 +19,7 @@ FLOORS = [
     {"layers", "ops", "optim", "losses", "metrics"},
     {"graphs"},
     {"training", "data", "callbacks", "distribute"},
-    {"models", "saving", "utils", "datasets", "preprocessing", "visualization"},
+    {"models", "saving", "utils", "datasets", "preprocessing", "visualization", "applications"},
     {
         "compat",
         "optimizers",
@@ -37,7 +37,18 @@ FLOORS = [
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
 LAYER_FLOORS = [{"kernels"}, {"contract"}]  # within layers/; above them the families that users look for
 
-PUBLIC = ["callbacks", "datasets", "layers", "losses", "metrics", "optim", "optimizers", "saving", "utils"]
+PUBLIC = [
+    "applications",
+    "callbacks",
+    "datasets",
+    "layers",
+    "losses",
+    "metrics",
+    "optim",
+    "optimizers",
+    "saving",
+    "utils",
+]
 OURS = {"optim", "experimental", "__version__"}  # public, and not Keras's of today
 
 

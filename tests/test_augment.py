@@ -207,6 +207,116 @@ def test_corners_move_inwards_by_half_a_side_at_most():
     assert (y[:, 6:15, 6:15] > 0.99).all() and 0.3 < y.mean() < 0.9
 
 
+# --------------------------------------------------------------------------------- labels, masks and boxes together
+
+SIDES = 40, 60
+MOVING = [
+    ("RandomFlip", {"mode": "horizontal"}, 0),
+    ("RandomTranslation", {"height_factor": 0.2, "width_factor": (0.1, 0.2), "fill_mode": "constant"}, 1),
+    ("RandomZoom", {"height_factor": 0.3, "width_factor": 0.2, "fill_mode": "constant"}, 1.5),
+    ("RandomRotation", {"factor": 0.25, "fill_mode": "constant"}, None),
+    ("RandomShear", {"x_factor": 0.3, "y_factor": 0.1, "fill_mode": "constant"}, None),
+    ("RandomPerspective", {"factor": (1, 1), "scale": 0.4}, None),
+    ("RandomCrop", {"height": 30, "width": 45}, 0),
+    ("CenterCrop", {"height": 30, "width": 45}, 0), ("CenterCrop", {"height": 50, "width": 45}, 2),
+    ("Resizing", {"height": 30, "width": 30, "pad_to_aspect_ratio": True}, 1),
+]  # fmt: skip
+
+
+def _scene(rows=6):
+    """Images whose mask is a box of ones; beside it a box of nothing, as arrays are filled up with."""
+    image = np.zeros((rows, *SIDES, 1), "float32")
+    image[:, 8:20, 15:40] = 1
+    boxes = np.broadcast_to(np.array([[15, 8, 40, 20], [0, 0, 0, 0]], "float32"), (rows, 2, 4))
+    labels = np.broadcast_to(np.array([3, -1]), (rows, 2))
+    return {
+        "images": np.repeat(image, 3, -1), "labels": np.arange(rows), "segmentation_masks": image.astype("uint8"),
+        "bounding_boxes": {"boxes": boxes, "labels": labels},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind, kwargs, exact", MOVING, ids=str)
+def test_boxes_and_masks_move_with_the_pixels(kind, kwargs, exact):
+    """The moved mask lies within the moved box, and fills it where nothing turns."""
+    layer = getattr(layers, kind)(**kwargs, bounding_box_format="xyxy")
+    given = _scene()
+    out = layer.apply({}, {}, given, training=True, key=jax.random.key(5))[0]
+    masks, boxes = np.asarray(out["segmentation_masks"])[..., 0], np.asarray(out["bounding_boxes"]["boxes"])
+    assert masks.dtype == np.uint8 and set(np.unique(masks)) <= {0, 1}
+    assert (np.abs(np.asarray(out["images"])[..., 0] - masks) > 0.51).mean() < 0.01
+    np.testing.assert_array_equal(out["labels"], given["labels"])
+    assert (np.asarray(out["bounding_boxes"]["labels"]) == given["bounding_boxes"]["labels"]).all()
+    for mask, (left, top, right, bottom) in zip(masks, boxes[:, 0], strict=True):
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        seen = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
+        box = np.array([left, top, right, bottom])
+        slack = 1.5 if exact is None else exact
+        assert (seen[:2] >= box[:2] - slack).all() and (seen[2:] <= box[2:] + slack).all(), (seen, box)
+        if exact is not None:
+            np.testing.assert_allclose(seen, box, atol=exact + 0.01)
+    again = jax.jit(lambda x: layer.apply({}, {}, x, training=True, key=jax.random.key(5))[0])(given)
+    np.testing.assert_allclose(again["bounding_boxes"]["boxes"], boxes, 1e-4, 1e-3)
+    one = layer(jax.tree.map(lambda a: a[0], given), training=True)
+    assert jax.tree.map(np.ndim, one) == jax.tree.map(lambda a: np.ndim(a) - 1, given)
+
+
+def test_boxes_of_any_format_and_channels_that_come_first_move_alike():
+    given, draw = _scene(), {"training": True, "key": jax.random.key(1)}
+    wanted = layers.RandomFlip(bounding_box_format="xyxy").apply({}, {}, given, **draw)[0]["bounding_boxes"]
+    for kind in ("rel_xywh", "center_yxhw"):
+        sides = {"height": SIDES[0], "width": SIDES[1]}
+        boxes = fkeras.utils.bounding_boxes.convert_format(given["bounding_boxes"], "xyxy", kind, **sides)
+        turned = {name: np.moveaxis(given[name], -1, 1) for name in ("images", "segmentation_masks")}
+        layer = layers.RandomFlip(bounding_box_format=kind, data_format="channels_first")
+        out = layer.apply({}, {}, {**turned, "bounding_boxes": boxes}, **draw)[0]["bounding_boxes"]
+        back = fkeras.utils.bounding_boxes.convert_format(out, kind, "xyxy", **sides)
+        np.testing.assert_allclose(back["boxes"], wanted["boxes"], 1e-4, 1e-3)
+
+
+def test_boxes_that_leave_the_image_lose_their_label():
+    layer = layers.RandomTranslation((0.9, 0.9), 0.0, fill_mode="constant", bounding_box_format="xyxy")
+    out = layer(_scene(), training=True)["bounding_boxes"]
+    assert np.asarray(out["labels"])[:, 0].tolist() == [-1] * 6 and not np.asarray(out["boxes"]).any()
+
+
+def test_colors_and_inference_leave_boxes_and_masks_alone():
+    given = _scene()
+    for layer in (
+        layers.RandomBrightness(0.2, bounding_box_format="xywh"),
+        layers.RandomErasing(bounding_box_format="xywh"),
+    ):
+        out = layer(given, training=True)
+        assert not np.array_equal(out["images"], given["images"])
+        for name in ("segmentation_masks", "bounding_boxes", "labels"):
+            jax.tree.map(np.testing.assert_array_equal, out[name], given[name])
+    still = layers.RandomFlip(bounding_box_format="xywh")(given, training=False)
+    jax.tree.map(np.testing.assert_array_equal, still, given)
+
+
+def test_masks_and_boxes_of_mixed_images_stay_with_them():
+    given = {**_scene(4), "labels": np.eye(4, dtype="float32")}
+    given["segmentation_masks"] = given["segmentation_masks"] * np.arange(4, dtype="uint8")[:, None, None, None]
+    out = layers.MixUp(bounding_box_format="xyxy")(given, training=True)
+    assert out["segmentation_masks"].shape == (4, *SIDES, 2) and out["bounding_boxes"]["labels"].shape == (4, 4)
+    without = {name: value for name, value in given.items() if name != "bounding_boxes"}
+    without["images"] = np.broadcast_to(np.arange(4.0)[:, None, None, None], (4, *SIDES, 3)).astype("float32")
+    without["segmentation_masks"] = without["images"].astype("uint8")
+    out = layers.CutMix()(without, training=True)
+    np.testing.assert_array_equal(out["segmentation_masks"], out["images"])
+    with pytest.raises(ValueError, match="it cannot mix bounding boxes"):
+        layers.CutMix(bounding_box_format="xyxy")(given, training=True)
+
+
+def test_messages_of_dicts():
+    given = _scene()
+    with pytest.raises(ValueError, match="RandomFlip.*: pass bounding_box_format, such as 'xyxy'"):
+        layers.RandomFlip()(given, training=True)
+    with pytest.raises(ValueError, match="expected a dict with 'images' and of 'labels', .*, got the keys 'pictures'"):
+        layers.RandomFlip()({"pictures": given["images"]}, training=True)
+    with pytest.raises(ValueError, match="Unknown bounding_box_format 'xyz'"):
+        layers.RandomFlip(bounding_box_format="xyz")
+
+
 @pytest.mark.parametrize("make", [lambda: layers.MixUp(0.8), lambda: layers.CutMix((0.2, 0.6))], ids=["up", "cut"])
 def test_images_and_labels_are_mixed_alike(make):
     """Each image shows a number of its own, so that the mean of the mixed one tells the labels it should have."""
@@ -309,7 +419,10 @@ def test_a_model_with_them_trains_the_same_filled_up_or_not():
         (lambda: layers.RandomFlip()(np.zeros((4, 4))), r"expected images \[B, H, W, C\] or one image \[H, W, C\]"),
         (lambda: layers.RandomGrayscale(1.5), r"the share of images that are changed, in \[0, 1\], got 1.5"),
         (lambda: layers.MixUp()(np.zeros((4, 4, 3))), r"expected a batch of images \[B, H, W, C\], got shape"),
-        (lambda: layers.CutMix()({"images": X, "boxes": X}), "expected the keys 'images' and 'labels', got"),
+        (
+            lambda: layers.CutMix()({"images": X, "boxes": X}),
+            "expected a dict with 'images' and of",
+        ),
         (lambda: layers.MixUp(0), "expected alpha > 0, got 0"),
         (lambda: layers.Resizing(2, 2, "area"), "expected one of 'bilinear', 'nearest'"),
         (lambda: layers.Resizing(2, 2, crop_to_aspect_ratio=True, pad_to_aspect_ratio=True), "do not go together"),
@@ -318,3 +431,39 @@ def test_a_model_with_them_trains_the_same_filled_up_or_not():
 def test_messages(make, said):
     with pytest.raises(ValueError, match=said):
         make()
+
+
+def _like_keras_2(of):
+    return of.Sequential(
+        [
+            of.layers.InputLayer((12, 12, 3)),
+            of.layers.Resizing(10, 10),
+            of.layers.RandomFlip("horizontal"),
+            of.layers.RandomRotation(0.1),
+            of.layers.RandomZoom(0.1),
+            of.layers.RandomTranslation(0.1, 0.1),
+            of.layers.RandomContrast(0.1),
+            of.layers.RandomBrightness(0.1),
+            of.layers.RandomCrop(9, 9),
+            of.layers.CenterCrop(8, 8),
+            of.layers.Flatten(),
+            of.layers.Dense(2),
+        ]
+    )
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:tf_keras", "ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_hdf5_files_of_image_layers_go_to_keras_2_and_back(tmp_path):
+    """They say `rng_type`, which draws nothing here, and Keras 2 knows no `data_format` of theirs."""
+    tf_keras = pytest.importorskip("tf_keras", reason="the judge of Keras 2's files")
+    theirs, ours = _like_keras_2(tf_keras), _like_keras_2(fkeras)
+    with pytest.warns(UserWarning, match="HDF5 file"):
+        theirs.save(tmp_path / "theirs.h5")
+    theirs.save(tmp_path / "theirs.keras")
+    ours.save(tmp_path / "ours.h5")
+    x = np.random.default_rng(0).uniform(0, 255, (2, 12, 12, 3)).astype("float32")
+    back = tf_keras.models.load_model(tmp_path / "ours.h5", compile=False)
+    for one, other in ((ours, back), (theirs, fkeras.models.load_model(tmp_path / "theirs.h5", compile=False)),
+                       (theirs, fkeras.models.load_model(tmp_path / "theirs.keras", compile=False))):  # fmt: skip
+        assert [layer.name for layer in one.layers] == [layer.name for layer in other.layers]
+        np.testing.assert_allclose(one.predict(x, verbose=0), other.predict(x, verbose=0), 1e-4, 1e-2)

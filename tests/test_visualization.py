@@ -29,7 +29,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (2, 10, 14, 3)).astype("uint8
     ],
 )
 def test_a_box_is_the_same_in_every_format(kind, box):
-    assert kind in drawing.FORMATS
+    assert kind in drawing.kernels.FORMATS
     boxes = {"boxes": np.array([[box, box]] * 2), "labels": np.array([[1, -1]] * 2)}
     out = visualization.draw_bounding_boxes(IMAGES, boxes, kind, color=(1, 2, 3), line_thickness=1)
     frame = np.zeros((10, 14), bool)

@@ -278,7 +278,7 @@ def serialize(value):
         cls = type(value)
         family = next((r for r in Registry.all if r.entries.get(cls.__name__) is cls), None)
         config = {
-            "module": family.module if family else None,
+            "module": getattr(cls, "keras_module", family.module) if family else None,
             "class_name": cls.__name__,
             "config": value.get_config(),
             "registered_name": None if family else get_registered_name(cls),

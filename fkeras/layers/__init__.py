@@ -127,6 +127,7 @@ from fkeras.layers.resizing import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from fkeras.layers.scaling import CustomScaleLayer, LayerScale  # noqa: F401 (they are in files)
 from fkeras.layers.wrappers import Bidirectional, TimeDistributed, Wrapper
 
 __all__ = [

@@ -291,6 +291,19 @@ _SINCE_3 = {
     **{f"{kind}{end}": {"seed": None} for kind in ("SimpleRNN", "LSTM", "GRU") for end in ("", "Cell")},
     **{f"ConvLSTM{rank}D": {"seed": None} for rank in (1, 2, 3)},
     "ZeroPadding1D": {"data_format": "channels_last"},
+    **{
+        f"Random{kind}": {"data_format": "channels_last"}
+        for kind in ("Flip", "Rotation", "Zoom", "Translation", "Crop", "Brightness")
+    },
+    "RandomContrast": {"data_format": "channels_last", "value_range": [0, 255]},
+    "CenterCrop": {"data_format": "channels_last"},
+    "Resizing": {
+        "data_format": "channels_last",
+        "pad_to_aspect_ratio": False,
+        "fill_mode": "constant",
+        "fill_value": 0.0,
+        "antialias": False,
+    },
     "LayerNormalization": {"rms_scaling": False},
     "SparseTopKCategoricalAccuracy": {"from_sorted_ids": False},
     "SparseCategoricalCrossentropy": {"axis": -1},

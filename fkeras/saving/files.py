@@ -441,8 +441,10 @@ def _raw_attribute(group, name):
         size += count * _longest_text(group.file.filename)
     elif about.dtype.hasobject and count > 1:  # in memory, where one text more is no more than what is there
         size += count * group.file.id.get_filesize()
-    if size > TEXT:
-        raise ValueError(f"its {count} values can take {size} bytes, expected at most {TEXT}")
+    # Nobody knows which text a reference leads to before it is followed. In a large model the longest is its config,
+    # a MB long, and a list has a thousand names: a bound of the whole file's size tells that from a bomb.
+    if size > (most := max(TEXT, TOGETHER * group.file.id.get_filesize())):
+        raise ValueError(f"its {count} values can take {size} bytes, expected at most {most}")
     return group.attrs[name]
 
 

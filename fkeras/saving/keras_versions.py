@@ -183,6 +183,10 @@ _LAYERS = {
     "Conv3DTranspose": _shape_told,
     "Deconvolution2D": _shape_told,
     "Deconvolution3D": _shape_told,
+    **{  # which of TensorFlow's generators drew: here it is a function of the key
+        f"Random{kind}": _without("rng_type")
+        for kind in ("Flip", "Rotation", "Zoom", "Translation", "Crop", "Contrast", "Brightness")
+    },
     "Discretization": _without("dtype"),
     "CategoryEncoding": _without("dtype"),
     "MultiHeadAttention": _without("query_shape", "key_shape", "value_shape"),

@@ -18,7 +18,7 @@ from fkeras.core.settings import (
 from fkeras.core.settings import serialize as serialize_keras_object
 from fkeras.data import PyDataset, Sequence
 from fkeras.saving import deserialize_keras_object
-from fkeras.utils import old_modules
+from fkeras.utils import bounding_boxes, old_modules
 from fkeras.utils.arrays import (
     normalize,
     pack_x_y_sample_weight,
@@ -50,6 +50,7 @@ __all__ = [
     "Sequence",
     "array_to_img",
     "audio_dataset_from_directory",
+    "bounding_boxes",
     "clear_session",
     "custom_object_scope",
     "deserialize_keras_object",

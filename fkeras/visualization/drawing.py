@@ -4,13 +4,9 @@ import numpy as np
 
 from fkeras.core import dtypes
 from fkeras.core.optional import need
-from fkeras.core.settings import nearest
+from fkeras.layers.kernels import boxes as kernels
 
-FORMATS = (  # of boxes; rel_ is in parts of width and height
-    "xyxy", "yxyx", "xywh", "center_xywh", "center_yxhw", "rel_xyxy", "rel_yxyx", "rel_xywh", "rel_center_xywh",
-)  # fmt: skip
 FONT_SIZE = 12  # pixels, at font_scale 1
-NO_BOX = -1  # label of the rows that only fill an array of boxes
 
 
 def as_images(images, data_format, what):
@@ -49,23 +45,10 @@ def corners(boxes, bounding_box_format, height, width):
         >>> corners(np.array([2, 3, 4, 2]), "center_xywh", 10, 10).tolist()
         [0.0, 2.0, 4.0, 4.0]
     """
-    if bounding_box_format not in FORMATS:
-        raise ValueError(
-            f"Unknown bounding_box_format {bounding_box_format!r}.{nearest(bounding_box_format, FORMATS)} "
-            f"Known: {', '.join(FORMATS)}."
-        )
-    boxes, kind = np.asarray(boxes, float), bounding_box_format.removeprefix("rel_")
+    boxes = np.asarray(boxes, "float32")
     if boxes.shape[-1] != 4:
         raise ValueError(f"expected boxes [..., 4], got an array of shape {boxes.shape}.")
-    a, b = boxes[..., :2], boxes[..., 2:]
-    if kind in ("yxyx", "center_yxhw"):
-        a, b = a[..., ::-1], b[..., ::-1]
-    if kind.startswith("center"):
-        a, b = a - b / 2, a + b / 2
-    elif kind == "xywh":
-        b = a + b
-    scale = (width, height) if bounding_box_format.startswith("rel_") else (1, 1)
-    return np.concatenate([a * scale, b * scale], -1)
+    return np.asarray(kernels.to_corners(boxes, kernels.box_format(bounding_box_format), height, width), float)
 
 
 def draw_bounding_boxes(
@@ -125,7 +108,7 @@ def draw_bounding_boxes(
     color = np.array([*color, 255] if channels == 4 else color[:channels], np.uint8)
     for i in range(batch):
         texts = []
-        for j in np.flatnonzero(labels[i] != NO_BOX):
+        for j in np.flatnonzero(labels[i] != kernels.NO_BOX):
             left, top, right, bottom = np.rint(boxes[i, j]).astype(int)
             _frame(out[i], left, top, right, bottom, color, line_thickness)
             if class_mapping is not None:

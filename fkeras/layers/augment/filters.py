@@ -8,7 +8,16 @@ import numpy as np
 
 from fkeras.core import dtypes
 from fkeras.core.settings import ints, optional, positive_int, seed_or_none, setting
-from fkeras.layers.augment.base import ImageLayer, RandomImageLayer, between, blend, limits, per_image, value_range
+from fkeras.layers.augment.base import (
+    ImageLayer,
+    RandomImageLayer,
+    between,
+    blend,
+    limits,
+    per_image,
+    value_range,
+    where,
+)
 from fkeras.layers.augment.colors import ColorLayer, from_unit, gray, to_unit
 from fkeras.layers.contract.base import layers
 from fkeras.layers.kernels import images as kernels
@@ -70,11 +79,6 @@ def equalize(x, bins=256):
 def chosen(u, v, factor):
     """Returns which images are changed: each with a probability drawn from the range `factor` by `u`; bool [B]."""
     return v < between(u, factor)
-
-
-def where(applied, changed, x):
-    """Takes the images of `changed` where `applied` [B], else those of `x`."""
-    return jnp.where(applied.reshape(-1, 1, 1, 1), changed, x)
 
 
 # ------------------------------------------------------------------------------------------ converters

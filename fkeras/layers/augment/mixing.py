@@ -11,39 +11,51 @@ from fkeras.layers.augment.base import RandomImageLayer, blend, limits
 from fkeras.layers.augment.filters import boxes
 from fkeras.layers.contract.base import layers
 
-_KEYS = {"images", "labels"}
-
 
 class Mixes(RandomImageLayer):
-    """Base of layers that mix each image with another of its batch, on [B, H, W, C] or {"images", "labels"}.
+    """Base of layers that mix each image with another of its batch, on [B, H, W, C] or a dict, see `ImageLayer`.
 
     Rows meet, on purpose: such a batch is neither filled up nor cut. A layer writes `mix(x, other, ctx)`.
     """
 
     def check_input(self, shape):
         if isinstance(shape, dict):
-            if "images" not in shape or set(shape) - _KEYS:
-                raise ValueError(f"{self.label}: expected the keys 'images' and 'labels', got {sorted(shape)}.")
-            shape = shape["images"]
+            shape = self._check_parts(shape)
         if len(shape) != 4:
             raise ValueError(f"{self.label}: expected a batch of images [B, H, W, C], got shape {tuple(shape)}.")
 
     def forward(self, params, state, x, ctx):
         if not ctx.training:
             return x, state
-        images = x["images"] if isinstance(x, dict) else x
-        first = self.data_format == "channels_first"
-        wide = images.astype(self.computes_in(images.dtype))
-        wide = jnp.moveaxis(wide, 1, -1) if first else wide
-        partner = jax.random.permutation(rng.fold(ctx.layer_key(self.seed), "partner"), wide.shape[0])
-        mixed, share = self.mix(wide, wide[partner], ctx)
-        mixed = (jnp.moveaxis(mixed, -1, 1) if first else mixed).astype(images.dtype)
-        if not isinstance(x, dict):
-            return mixed, state
-        out = {"images": mixed}
-        if "labels" in x:
-            out["labels"] = blend(x["labels"], x["labels"][partner], share)
-        return out, state
+        parts = x if isinstance(x, dict) else {"images": x}
+        images = parts["images"]
+        partner = jax.random.permutation(rng.fold(ctx.layer_key(self.seed), "partner"), images.shape[0])
+        shares = []
+
+        def change(x, ctx):
+            mixed, share = self.mix(x, x[partner], ctx)
+            shares.append(share)
+            return mixed
+
+        out = {**parts, "images": self.on_images(images, ctx, change)}
+        if "labels" in parts:
+            labels = parts["labels"]
+            labels = labels if jnp.issubdtype(labels.dtype, jnp.floating) else labels.astype(out["images"].dtype)
+            out["labels"] = blend(labels, labels[partner], shares[0])
+        if "segmentation_masks" in parts:
+            masks = parts["segmentation_masks"]
+            out["segmentation_masks"] = self.mix_masks(masks, partner, ctx)
+        if "bounding_boxes" in parts:
+            out["bounding_boxes"] = self.mix_boxes(parts["bounding_boxes"], partner)
+        return out if isinstance(x, dict) else out["images"], state
+
+    def mix_masks(self, masks, partner, ctx):
+        """Returns the masks of mixed images."""
+        raise TypeError(f"{type(self).__name__} has no `mix_masks(masks, partner, ctx)`.")
+
+    def mix_boxes(self, boxes, partner):
+        """Returns the boxes of mixed images."""
+        raise ValueError(f"{self.label}: it cannot mix bounding boxes, of which parts would be seen. Leave them out.")
 
     def mix(self, x, other, ctx):
         """Returns (images, the share [B] of `other` in each)."""
@@ -62,7 +74,8 @@ class MixUp(Mixes):
         seed: Int that sets this layer's draws apart, or None.
 
     Input shape:
-        [B, H, W, C], or {"images": that, "labels": [B, ...]}: vectors, such as one-hot ones.
+        [B, H, W, C], or a dict with that at "images", and "labels" [B, ...]: vectors, such as one-hot ones. Boxes of
+        both images come one after the other, and so do the channels of their masks, as in Keras.
 
     Example:
         >>> mixed = MixUp()({"images": jnp.ones((4, 2, 2, 3)), "labels": jnp.eye(4)}, training=True)
@@ -85,6 +98,13 @@ class MixUp(Mixes):
         keep = ctx.draw(lambda key, shape: jax.random.beta(key, self.alpha, self.alpha, shape), x.shape[:1], self.seed)
         return blend(x, other, 1 - keep), 1 - keep
 
+    def mix_masks(self, masks, partner, ctx):
+        channels = 1 if self.data_format == "channels_first" else -1
+        return jnp.concatenate([masks, masks[partner]], channels)
+
+    def mix_boxes(self, boxes, partner):
+        return {name: jnp.concatenate([value, value[partner]], 1) for name, value in boxes.items()}
+
 
 @layers.register
 class CutMix(Mixes):
@@ -96,7 +116,8 @@ class CutMix(Mixes):
         data_format: "channels_last", "channels_first", or None for the process-wide default.
 
     Input shape:
-        [B, H, W, C], or {"images": that, "labels": [B, ...]}: vectors, such as one-hot ones.
+        [B, H, W, C], or a dict with that at "images", and "labels" [B, ...]: vectors, such as one-hot ones. Masks are
+        cut as the images are; boxes are refused, as in Keras.
 
     Example:
         >>> CutMix()(jnp.ones((4, 2, 2, 3)), training=True).shape
@@ -114,3 +135,6 @@ class CutMix(Mixes):
         u = ctx.draw(jax.random.uniform, (x.shape[0], 4), self.seed)
         inside = boxes(u[:, :2], u[:, 2:], self.factor, *x.shape[1:3])
         return jnp.where(inside[..., None], other, x), jnp.mean(inside, (1, 2), dtype=x.dtype)
+
+    def mix_masks(self, masks, partner, ctx):
+        return self.on_images(masks, ctx, lambda x, ctx: self.mix(x, x[partner], ctx)[0], True)

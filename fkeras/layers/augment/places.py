@@ -8,7 +8,7 @@ import numpy as np
 
 from fkeras.core import dtypes
 from fkeras.core.settings import choice, optional, seed_or_none, setting
-from fkeras.layers.augment.base import RandomImageLayer, between, limits, per_image
+from fkeras.layers.augment.base import RandomImageLayer, between, limits, per_image, where
 from fkeras.layers.contract.base import layers
 from fkeras.layers.kernels import images as kernels
 
@@ -78,6 +78,7 @@ class RandomFlip(RandomImageLayer):
         (2, 4, 4, 3)
     """
 
+    moves = True
     mode: str = setting(choice("horizontal", "vertical", "horizontal_and_vertical"), "horizontal_and_vertical")
     seed: Any = setting(seed_or_none, None)
     data_format: Any = setting(dtypes.data_format, None)
@@ -86,13 +87,28 @@ class RandomFlip(RandomImageLayer):
         axes = {"horizontal": 2, "vertical": 1, "horizontal_and_vertical": (1, 2)}[self.mode]
         return jnp.where(per_image(u[:, 0], x) <= 0.5, jnp.flip(x, axes), x)
 
+    def move_drawn(self, points, u, height, width):
+        across, down = (name in self.mode for name in ("horizontal", "vertical"))
+        x, y = points[..., 0], points[..., 1]
+        flipped = jnp.stack([width - x if across else x, height - y if down else y], -1)
+        return jnp.where(per_image(u[:, 0], points) <= 0.5, flipped, points)
+
 
 class _Warps(RandomImageLayer):
     """A layer that reads its images at other places: `transform(u, height, width)` says which."""
 
-    def vary(self, x, u):
+    moves = True
+
+    def vary(self, x, u, order=None):
         transform = self.transform(u.astype(x.dtype), *x.shape[1:3])
-        return kernels.affine(x, transform, _ORDERS[self.interpolation], self.fill_mode, self.fill_value)
+        order = _ORDERS[self.interpolation] if order is None else order
+        return kernels.affine(x, transform, order, self.fill_mode, self.fill_value)
+
+    def vary_masks(self, x, u):
+        return self.vary(x, u, 0)
+
+    def move_drawn(self, points, u, height, width):
+        return kernels.unaffine(points, self.transform(u, height, width))
 
 
 @layers.register
@@ -233,12 +249,29 @@ class RandomPerspective(RandomImageLayer):
     seed: Any = setting(seed_or_none, None)
     data_format: Any = setting(dtypes.data_format, None)
 
-    def vary(self, x, u):
-        far = jnp.array([x.shape[2] - 1, x.shape[1] - 1], x.dtype)  # (x, y)
-        corners = jnp.array([[0, 0], [1, 0], [0, 1], [1, 1]], x.dtype)
+    moves = True
+
+    def vary(self, x, u, order=None):
+        start, end = self.corners(u.astype(x.dtype), *x.shape[1:3])
+        order = _ORDERS[self.interpolation] if order is None else order
+        return where(self.chosen(u), kernels.perspective(x, start, end, order, self.fill_value), x)
+
+    def vary_masks(self, x, u):
+        return self.vary(x, u, 0)
+
+    def move_drawn(self, points, u, height, width):
+        start, end = self.corners(u, height, width)
+        moved = kernels.project(kernels.projection(end, start), points[..., 0] - 0.5, points[..., 1] - 0.5)
+        return jnp.where(per_image(self.chosen(u), points), jnp.stack(moved, -1) + 0.5, points)
+
+    def chosen(self, u):
+        """Returns which images are changed, bool [B]."""
+        return u[:, 1] < between(u[:, 0], self.factor)
+
+    def corners(self, u, height, width):
+        """Returns the corners [B, 4, 2], as (x, y), and where they move."""
+        far = jnp.array([width - 1, height - 1], u.dtype)
+        corners = jnp.array([[0, 0], [1, 0], [0, 1], [1, 1]], u.dtype)
         # A whole half side would let two corners meet, and the map have no inverse.
-        inwards = u[:, 2:].reshape(-1, 4, 2).astype(x.dtype) * (0.49 * self.scale) * (1 - 2 * corners)
-        start = jnp.broadcast_to(corners * far, inwards.shape)
-        moved = kernels.perspective(x, start, (corners + inwards) * far, _ORDERS[self.interpolation], self.fill_value)
-        applied = u[:, 1] < between(u[:, 0], self.factor)
-        return jnp.where(applied.reshape(-1, 1, 1, 1), moved, x)
+        inwards = u[:, 2:10].reshape(-1, 4, 2) * (0.49 * self.scale) * (1 - 2 * corners)
+        return jnp.broadcast_to(corners * far, inwards.shape), (corners + inwards) * far

@@ -39,6 +39,7 @@ class Resizing(ImageLayer):
     """
 
     keeps_ints = True
+    moves = True
     height: int = setting(positive_int)
     width: int = setting(positive_int)
     interpolation: str = setting(choice("bilinear", "nearest", "bicubic", "lanczos3", "lanczos5"), "bilinear")
@@ -54,9 +55,17 @@ class Resizing(ImageLayer):
             raise ValueError(f"{self.label}: crop_to_aspect_ratio and pad_to_aspect_ratio do not go together.")
 
     def change(self, x, ctx):
-        ratio = "crop" if self.crop_to_aspect_ratio else "pad" if self.pad_to_aspect_ratio else None
         size = self.height, self.width
-        return kernels.resize(x, size, self.interpolation, self.antialias, ratio, self.fill_value)
+        return kernels.resize(x, size, self.interpolation, self.antialias, self._ratio(), self.fill_value)
+
+    def change_masks(self, x, ctx):
+        return kernels.resize(x, (self.height, self.width), "nearest", False, self._ratio(), self.fill_value)
+
+    def move(self, points, ctx, height, width):
+        return resized(points, height, width, self.height, self.width, self._ratio())
+
+    def _ratio(self):
+        return "crop" if self.crop_to_aspect_ratio else "pad" if self.pad_to_aspect_ratio else None
 
 
 @layers.register
@@ -76,16 +85,34 @@ class CenterCrop(ImageLayer):
     width: int = setting(positive_int)
     data_format: Any = setting(dtypes.data_format, None)
 
+    moves = True
+
     def change(self, x, ctx):
         return center_crop(x, self.height, self.width)
 
+    def change_masks(self, x, ctx):
+        return center_crop(x, self.height, self.width, "nearest")
 
-def center_crop(x, height, width):
+    def move(self, points, ctx, height, width):
+        top, left = (height - self.height) // 2, (width - self.width) // 2
+        if top < 0 or left < 0:
+            return resized(points, height, width, self.height, self.width, "crop")
+        return points - jnp.array([left, top], points.dtype)
+
+
+def center_crop(x, height, width, interpolation="bilinear"):
     """Crops the middle of `x` [B, H, W, C], or resizes the largest box of that ratio where it is smaller."""
     top, left = (x.shape[1] - height) // 2, (x.shape[2] - width) // 2
     if top < 0 or left < 0:
-        return kernels.resize(x, (height, width), "bilinear", False, "crop", 0.0)
+        return kernels.resize(x, (height, width), interpolation, False, "crop", 0.0)
     return x[:, top : top + height, left : left + width]
+
+
+def resized(points, height, width, new_height, new_width, ratio):
+    """Moves points [B, n, 2], (x, y), as `kernels.resize` does pixels."""
+    (H, W), (top, left) = kernels.kept_box((height, width), (new_height, new_width), ratio)
+    scale = jnp.array([new_width / W, new_height / H], points.dtype)
+    return (points - jnp.array([left, top], points.dtype)) * scale
 
 
 @layers.register
@@ -115,12 +142,30 @@ class RandomCrop(RandomImageLayer):
     def forward(self, params, state, x, ctx):
         return ImageLayer.forward(self, params, state, x, ctx)
 
-    def change(self, x, ctx):
-        if ctx.training and x.shape[1] >= self.height and x.shape[2] >= self.width:
+    moves = True
+
+    def change(self, x, ctx, interpolation="bilinear"):
+        if self._crops(ctx, *x.shape[1:3]):
             return super().change(x, ctx)
-        return kernels.resize(x, (self.height, self.width), "bilinear", False, "crop", 0.0)
+        return kernels.resize(x, (self.height, self.width), interpolation, False, "crop", 0.0)
+
+    def change_masks(self, x, ctx):
+        return self.change(x, ctx, "nearest")
+
+    def move(self, points, ctx, height, width):
+        if not self._crops(ctx, height, width):
+            return resized(points, height, width, self.height, self.width, "crop")
+        place = self._places(self.drawn(points.shape[0], ctx), height, width)
+        return points - place[:, None, ::-1].astype(points.dtype)
 
     def vary(self, x, u):
-        rest = jnp.array([x.shape[1] - self.height, x.shape[2] - self.width])
-        place = jnp.minimum((u * (rest + 1)).astype(jnp.int32), rest)
+        place = self._places(u, *x.shape[1:3])
         return crop_each(x, place[:, 0], place[:, 1], self.height, self.width)
+
+    def _crops(self, ctx, height, width):
+        return ctx.training and height >= self.height and width >= self.width
+
+    def _places(self, u, height, width):
+        """Returns where the crops begin, int [B, 2]: rows and columns."""
+        rest = jnp.array([height - self.height, width - self.width])
+        return jnp.minimum((u * (rest + 1)).astype(jnp.int32), rest)

@@ -30,17 +30,32 @@ def hsv_to_rgb(x):
     return value * (1 - saturation + saturation * jnp.clip(distance, 0, 1))
 
 
-def resize(x, size, interpolation, antialias, ratio, fill_value):
-    """Resizes to `size`; `ratio` None, "crop" or "pad" says how the ratio of the sides is kept."""
-    (H, W), (h, w) = x.shape[1:3], size
+def kept_box(sides, size, ratio):
+    """Returns (height, width) and (top, left) of the part of images that `resize` to `size` shows.
+
+    Args:
+        sides, size: (height, width) of the images, and of the result.
+        ratio: "crop" for the largest middle part of the ratio of `size`; "pad" for the smallest that has all, beyond
+            the images; None for all.
+    """
+    (H, W), (h, w) = sides, size
     if ratio == "crop":
         keep = max(1, min(H, int(W * h / w))), max(1, min(W, int(H * w / h)))
-        top, left = (int((full - part) / 2) for full, part in zip((H, W), keep, strict=True))
-        x = x[:, top : top + keep[0], left : left + keep[1]]
+        return keep, tuple(int((full - part) / 2) for full, part in zip((H, W), keep, strict=True))
     if ratio == "pad":  # as Keras: as much before as behind, so that an odd rest is left away
         top, left = (int((max(full, wide) - full) / 2) for full, wide in ((H, int(W * h / w)), (W, int(H * w / h))))
         left = 0 if top else left
-        x = jnp.pad(x, ((0, 0), (top, top), (left, left), (0, 0)), constant_values=np.asarray(fill_value, x.dtype))
+        return (H + 2 * top, W + 2 * left), (-top, -left)
+    return (H, W), (0, 0)
+
+
+def resize(x, size, interpolation, antialias, ratio, fill_value):
+    """Resizes to `size`; `ratio` None, "crop" or "pad" says how the ratio of the sides is kept."""
+    (height, width), (top, left) = kept_box(x.shape[1:3], size, ratio)
+    if ratio == "crop":
+        x = x[:, top : top + height, left : left + width]
+    if ratio == "pad":
+        x = jnp.pad(x, ((0, 0), (-top, -top), (-left, -left), (0, 0)), constant_values=np.asarray(fill_value, x.dtype))
     return jax.image.resize(x, (x.shape[0], *size, x.shape[-1]), interpolation, antialias=antialias)
 
 
@@ -73,19 +88,41 @@ def affine(x, transform, order, fill_mode, fill_value):
     return warp(x, jnp.broadcast_to(places, (x.shape[0], *places.shape[1:])), order, fill_mode, fill_value)
 
 
-def perspective(x, start, end, order, fill_value):
-    """Maps four points `start` [B, 4, 2] of each image to `end`, by the projective map through them."""
+def projection(start, end):
+    """Returns the projective map [B, 8] that takes the points `end` [B, 4, 2] to `start`: a, b, c, d, e, f, g, h.
+
+    u = (a x + b y + c) / (g x + h y + 1),  v = (d x + e y + f) / (g x + h y + 1)
+    """
     # Each pair of points says u (g x + h y + 1) = a x + b y + c, and so for v: eight lines for a, b, ..., h.
     u, v, zero, one = start[..., 0], start[..., 1], jnp.zeros_like(end[..., 0]), jnp.ones_like(end[..., 0])
     xs, ys = end[..., 0], end[..., 1]
     upper = jnp.stack([xs, ys, one, zero, zero, zero, -u * xs, -u * ys], -1)
     lower = jnp.stack([zero, zero, zero, xs, ys, one, -v * xs, -v * ys], -1)
-    found = jnp.linalg.solve(jnp.concatenate([upper, lower], 1), jnp.concatenate([u, v], 1)[..., None])
-    a, b, c, d, e, f, g, h = (found[:, i, :, None] for i in range(8))
+    return jnp.linalg.solve(jnp.concatenate([upper, lower], 1), jnp.concatenate([u, v], 1)[..., None])[..., 0]
+
+
+def project(found, x, y):
+    """Returns (u, v) of places x, y [B, ...] by a `projection` [B, 8]."""
+    a, b, c, d, e, f, g, h = (found[:, i].reshape(-1, *(1,) * (x.ndim - 1)) for i in range(8))
+    depth = g * x + h * y + 1
+    return (a * x + b * y + c) / depth, (d * x + e * y + f) / depth
+
+
+def perspective(x, start, end, order, fill_value):
+    """Maps four points `start` [B, 4, 2] of each image to `end`, by the projective map through them."""
     rows, columns = grid(jnp.zeros(x.shape, jnp.float32))
-    depth = g * columns + h * rows + 1
-    places = jnp.stack([(d * columns + e * rows + f) / depth, (a * columns + b * rows + c) / depth], 1)
+    u, v = project(projection(start, end), columns[None], rows[None])
+    places = jnp.stack([v, u], 1)
     return warp(x, jnp.broadcast_to(places, (x.shape[0], *places.shape[1:])), order, "constant", fill_value)
+
+
+def unaffine(points, transform):
+    """Returns where `affine` by `transform` [B, 8] shows what is at points [B, n, 2], (x, y) in pixels' edges."""
+    a0, a1, a2, b0, b1, b2 = (transform[:, i, None] for i in range(6))
+    x, y = points[..., 0] - 0.5 - a2, points[..., 1] - 0.5 - b2
+    determinant = a0 * b1 - a1 * b0
+    found = (b1 * x - a1 * y) / determinant, (a0 * y - b0 * x) / determinant
+    return jnp.stack(found, -1) + 0.5
 
 
 def gaussian(size, sigma, dtype):
