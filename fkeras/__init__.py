@@ -1,5 +1,7 @@
 """fkeras: Keras's words on the surface, pure JAX functions underneath."""
 
+import sys
+
 from fkeras import (
     activations,
     backend,
@@ -11,6 +13,7 @@ from fkeras import (
     dtype_policies,
     experimental,
     initializers,
+    keras_paths,
     layers,
     losses,
     metrics,
@@ -27,6 +30,7 @@ from fkeras import (
     utils,
     visualization,
 )
+from fkeras.core import names as _names
 from fkeras.core.dtypes import DTypePolicy
 from fkeras.core.symbol import Symbol as KerasTensor
 from fkeras.core.variable import Variable, name_scope
@@ -87,3 +91,7 @@ __all__ = [
 
 def __dir__():
     return sorted(__all__)
+
+
+keras_paths.register()
+_names.explain(sys.modules[__name__])

@@ -5,7 +5,8 @@ import warnings
 import jax.numpy as jnp
 
 from fkeras.activations import activations
-from fkeras.core.settings import OLD_SPELLINGS
+from fkeras.core.names import OTHER_NAMES
+from fkeras.core.settings import OLD_SPELLINGS, SILENT
 from fkeras.layers.contract.base import layers
 from fkeras.optim import optimizers
 from fkeras.optim.schedules import InverseTimeDecay
@@ -34,13 +35,23 @@ def _first_layer_shape(cls, kwargs):
     return kwargs
 
 
+# Of a first layer, as good as today's; and how a layer of some age was computed, or what it was without, in its config
+SILENT.update(
+    "input_shape input_dim batch_input_shape input_length batch_size autocast implementation consume_less input_dtype "
+    "quantization_config lora_rank lora_alpha gptq_unpacked_column_size jit_compile is_legacy_optimizer".split()
+)
+
+
 def _renamed(**names):
-    """Returns a translator that renames old arguments."""
+    """Returns a translator that renames old arguments. One that is given by both its names is refused."""
 
     def translate(cls, kwargs):
         for old, new in names.items():
             if old in kwargs:
-                kwargs.setdefault(new, kwargs.pop(old))
+                if new in kwargs:
+                    what = cls.__name__ if cls else "This call"
+                    raise TypeError(f"{what} got {new!r} twice: also as {old!r}, its name of old. Leave {old!r} out.")
+                kwargs[new] = kwargs.pop(old)
         return kwargs
 
     return translate
@@ -198,10 +209,12 @@ OLD_SPELLINGS["PReLU"] = _renamed(init="alpha_initializer")
 OLD_SPELLINGS["ReLU"] = _renamed(theta="threshold")  # ThresholdedReLU(theta)
 
 
+_rate = _renamed(lr="learning_rate")
+
+
 def _old_rate(cls, kwargs):
     """lr -> learning_rate; Keras 2's decay -> inverse time decay of the rate, lr / (1 + decay * iterations)."""
-    if "lr" in kwargs:
-        kwargs.setdefault("learning_rate", kwargs.pop("lr"))
+    kwargs = _rate(cls, kwargs)
     if decay := kwargs.pop("decay", None):
         rate = kwargs.get("learning_rate", cls._fields["learning_rate"].default)
         kwargs["learning_rate"] = InverseTimeDecay(rate, decay_steps=1, decay_rate=decay)
@@ -227,6 +240,9 @@ def _nadam(cls, kwargs):
 OLD_SPELLINGS.update(dict.fromkeys((cls.__name__ for cls in optimizers.entries.values()), _old_rate))
 OLD_SPELLINGS["Nadam"] = _nadam
 OLD_SPELLINGS["ReduceLROnPlateau"] = _renamed(epsilon="min_delta")
+
+
+OTHER_NAMES["experimental"] = {name: f"optimizers.schedules.{name}" for name in ("CosineDecay", "CosineDecayRestarts")}
 
 
 def register_aliases():

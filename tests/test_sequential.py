@@ -126,6 +126,7 @@ def test_nested_models_are_layers():
     assert (inner.get_weights()[0] != before).any()
 
 
+@pytest.mark.filterwarnings("ignore:.*today:DeprecationWarning")
 def test_names_that_scripts_use():
     import fkeras as keras
     from fkeras.optimizers import SGD, schedules
