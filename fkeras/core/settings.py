@@ -379,6 +379,8 @@ def setting(convert: Any = None, default: Any = REQUIRED, *, keyword=False, save
 
 # Other spellings of arguments, filled by `fkeras.compat`: class name -> function(class, kwargs) -> kwargs.
 OLD_SPELLINGS: dict[str, Callable[[type, dict], dict]] = {}
+# Positions that meant other things, likewise: class name -> function(class, args, kwargs) -> args.
+OLD_POSITIONS: dict[str, Callable[[type, tuple, dict], tuple]] = {}
 SILENT: set[str] = set()  # arguments of those that are translated without a word
 
 
@@ -508,6 +510,8 @@ def _signature(cls):
 def _bind(cls, args, kwargs):
     """Returns {field: value} for a call, or raises TypeError saying what is missing, doubled or unknown."""
     fields = cls._fields
+    if args and (old := OLD_POSITIONS.get(cls.__name__)):
+        args = old(cls, args, kwargs)
     positional = [n for n, f in fields.items() if not f.keyword]
     if len(args) > len(positional):
         raise TypeError(

@@ -285,7 +285,7 @@ __all__ = [
 
 def __getattr__(name):
     """Keras's other names of layers (MaxPool2D, Convolution2D, ...)."""
-    if (entry := registry.entries.get(name)) is not None:
+    if name not in names.OTHER_NAMES["layers"] and (entry := registry.entries.get(name)) is not None:
         return entry
     return names.find(__name__, name)
 
