@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fkeras import activations, losses, ops, random
+from fkeras.core import messages
 from fkeras.core.dtypes import (  # noqa: F401
     epsilon,
     floatx,
@@ -41,6 +42,12 @@ def backend():
 # ------------------------------------------------------------------------------------ the table: old name, today's
 
 
+_ORDERS = {"tf": "channels_last", "th": "channels_first"}
+_OLD_ARGUMENTS = {"std": "stddev", "scale": "stddev", "low": "minval", "high": "maxval", "dim_ordering": "data_format",
+                  "border_mode": "padding", "nb_classes": "num_classes", "y_true": "target", "y_pred": "output",
+                  "p": "level", "filter_dilation": "dilation_rate"}  # fmt: skip
+
+
 def _row(spec, function, today=None):
     """Makes a function of an old name: `spec` is its signature, `function` takes the arguments in that order."""
     name = spec.partition("(")[0]
@@ -48,6 +55,14 @@ def _row(spec, function, today=None):
     today = today or f"ops.{getattr(function, '__name__', name)}"
 
     def call(*args, **kwargs):
+        if kwargs.keys() - signature.parameters.keys():
+            old = {k: v for k, v in _OLD_ARGUMENTS.items() if k in kwargs and v in signature.parameters}
+            for k, v in old.items():
+                if v in kwargs:
+                    raise TypeError(f"backend.{name} got {v!r} twice: also as {k!r}, its name of old. Leave {k!r} out.")
+                messages.old_spelling(f"backend.{name}({k}=)", f"backend.{name}({v}=)")
+                kwargs[v] = _ORDERS.get(kwargs[k], kwargs[k]) if k == "dim_ordering" else kwargs[k]
+                del kwargs[k]
         try:
             bound = signature.bind(*args, **kwargs)
         except TypeError as err:
@@ -195,7 +210,6 @@ def _batch_normalized(x, gamma, beta, reduction_axes, epsilon):
     return normed, ops.reshape(mean, (-1,)), ops.reshape(var, (-1,))
 
 
-_ORDERS = {"tf": "channels_last", "th": "channels_first"}
 _CONV = "padding='valid', data_format=None, dilation_rate"
 _TABLE = dict(
     [

@@ -358,6 +358,7 @@ OTHER_NAMES["layers"] = {
     "Recurrent": "layers.RNN",
     "SyncBatchNormalization": "layers.BatchNormalization",  # its statistics are those of all devices
     "Merge": "old_models.Merge",
+    "_Merge": "old_models._Merge",
     "merge": "old_models.merge",
 }
 OTHER_NAMES["regularizers"] = {

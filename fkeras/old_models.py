@@ -8,10 +8,12 @@ import itertools
 import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from fkeras.core import messages
 from fkeras.core.symbol import Symbol
+from fkeras.graphs.graph import Graph
 from fkeras.layers.contract.base import Layer, layers
 from fkeras.layers.core import Lambda
 from fkeras.layers.merging import Dot
@@ -130,6 +132,41 @@ class Shape(tuple):
         return list(self)
 
 
+@layers.register
+class AddLoss(Layer):
+    """Gives its first input on, and adds the others to the loss of the step: what `model.add_loss(symbol)` puts in."""
+
+    def call(self, inputs):
+        first, *losses = inputs
+        self.add_loss([jnp.mean(loss) for loss in losses])
+        return first
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0]
+
+
+def add_loss(self, loss):
+    """Adds to the loss of the step: from inside `call`, or, as Keras 2, the mean of a symbol of the model's graph.
+
+    Example:
+        >>> x = Input((3,))
+        >>> model = Model(x, Dense(3)(x))
+        >>> model.add_loss(mean_squared_error(x, model.output))
+        >>> model.compile("sgd")
+        >>> bool(model.fit(np.ones((8, 3)), verbose=0).history["loss"][0] > 0)
+        True
+    """
+    symbols = [s for s in jax.tree.leaves(loss) if isinstance(s, Symbol)]
+    if not symbols:
+        Layer.add_loss(self, loss)
+        return
+    first, *others = jax.tree.leaves(self.graph.outputs)
+    first = AddLoss(name=f"{first.node.layer.name}_and_loss")([first, *symbols])
+    outputs = jax.tree.unflatten(jax.tree.structure(self.graph.outputs), [first, *others])
+    self._cell = None
+    self._use(Graph(self.graph.inputs, outputs, self.name))
+
+
 def merge(inputs, mode="sum", concat_axis=-1, dot_axes=-1, output_shape=None, name=None, arguments=None, **masks):
     """Keras 1's one function for all merges. Today: `add`, `multiply`, `concatenate`, `average`, `maximum`, `dot`.
 
@@ -181,6 +218,13 @@ def Merge(layers=None, mode="sum", concat_axis=-1, dot_axes=-1, output_shape=Non
         return layer
     inputs = [s for model in layers for s in (model.inputs if isinstance(model, Model) else [model.output])]
     return Model(inputs, layer([model.output for model in layers]), name=name)
+
+
+class _Merge(Layer):
+    """Keras 2's base of layers that merge a list of inputs: a subclass defines `_merge_function(inputs)`."""
+
+    def call(self, inputs):
+        return self._merge_function(inputs)
 
 
 def print_summary(model, line_length=None, positions=None, print_fn=None):
@@ -255,6 +299,7 @@ METHODS = {
         "predict_classes": predict_classes,
         "predict_proba": predict_proba,
         "reset_states": reset_states,
+        "add_loss": add_loss,
         "to_yaml": _to_yaml,
         "_make_predict_function": _nothing,
     },
@@ -275,7 +320,7 @@ def register():
     """Puts the methods where a class has none of that name."""
     for cls, methods in METHODS.items():
         for name, method in methods.items():
-            if name not in dir(cls):
+            if name not in vars(cls):
                 setattr(cls, name, method)
 
 

@@ -118,6 +118,9 @@ class Finder:
     def find_spec(self, fullname, path=None, target=None):
         first = fullname.partition(".")[0]
         if first == "fkeras":
+            inner = names.inner(fullname)
+            if inner in keras_paths.PATHS and not keras_paths.exists(inner):
+                return self._give(fullname, keras_paths.resolve(inner))
             self._check(fullname)
             return None
         if first not in _FIRST:
@@ -132,6 +135,9 @@ class Finder:
         module = self.keras if not inner else keras_paths.resolve(inner, root in keras_paths.PRIVATE)
         if module is None:
             raise ImportError(keras_paths.missing_module(inner), name=fullname)
+        return self._give(fullname, module)
+
+    def _give(self, fullname, module):
         vars(module).setdefault("__path__", [])
         return importlib.machinery.ModuleSpec(fullname, _Give(module), is_package=True)
 
