@@ -35,7 +35,7 @@ from fkeras.core.dtypes import DTypePolicy
 from fkeras.core.symbol import Symbol as KerasTensor
 from fkeras.core.variable import Variable, name_scope
 from fkeras.initializers import Initializer
-from fkeras.layers import Layer, Operation
+from fkeras.layers import InputSpec, Layer, Operation
 from fkeras.losses import Loss
 from fkeras.metrics import Metric
 from fkeras.models import Input, Model, Sequential
@@ -50,6 +50,7 @@ __all__ = [
     "DTypePolicy",
     "Initializer",
     "Input",
+    "InputSpec",
     "KerasTensor",
     "Layer",
     "Loss",

@@ -207,7 +207,7 @@ def resolve(path, private=False):
     first = family(path)
     if first and exists(path) and _is_public(path):
         return module(path)
-    if first and private:
+    if first and private and path.rpartition(".")[2][0].islower():  # others are classes
         return module(first)
     return None
 
