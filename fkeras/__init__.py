@@ -29,6 +29,7 @@ from fkeras import (
     tree,
     utils,
     visualization,
+    wrappers,
 )
 from fkeras.core import names as _names
 from fkeras.core.dtypes import DTypePolicy
@@ -87,6 +88,7 @@ __all__ = [
     "tree",
     "utils",
     "visualization",
+    "wrappers",
 ]
 
 

@@ -104,7 +104,7 @@ _OLD = {
 }
 PATHS = {old: today.split() for today, olds in _OLD.items() for old in olds.split()}
 
-_families = {"applications", "wrappers"}  # public, whether or not `fkeras` lists them
+_families = {"applications"}  # public, whether or not `fkeras` lists them
 
 
 def family(path):

@@ -5,7 +5,7 @@ A name that has come since may stand here: whoever has a thing is not asked for 
 
 LACKING = {
     "": """
-        FloatDTypePolicy Function InputSpec Quantizer RematScope StatelessScope SymbolicScope device remat version
+        FloatDTypePolicy Function Quantizer RematScope StatelessScope SymbolicScope device remat
     """,
     "applications": """
         ConvNeXtBase ConvNeXtLarge ConvNeXtSmall ConvNeXtTiny ConvNeXtXLarge DenseNet121 DenseNet169 DenseNet201
@@ -19,9 +19,7 @@ LACKING = {
         ResNetRS420 ResNetRS50 VGG16 VGG19 Xception
     """,
     "backend": """
-        binary_focal_crossentropy categorical_focal_crossentropy clear_session conv2d_transpose
-        ctc_label_dense_to_sparse learning_phase_scope local_conv1d local_conv2d normalize_batch_in_training
-        print_tensor rnn set_epsilon set_floatx
+        ctc_label_dense_to_sparse local_conv1d local_conv2d
     """,
     "backend.experimental": """
         disable_tf_random_generator enable_tf_random_generator is_tf_random_generator_enabled
@@ -30,7 +28,7 @@ LACKING = {
         BaseLogger OrbaxCheckpoint RemoteMonitor SidecarEvaluatorModelExport SwapEMAWeights TensorBoard
     """,
     "callbacks.experimental": """
-        BackupAndRestore UpdateEmbeddingCallback
+        UpdateEmbeddingCallback
     """,
     "config": """
         set_backend
@@ -52,7 +50,7 @@ LACKING = {
         model_to_estimator
     """,
     "experimental": """
-        CosineDecay CosineDecayRestarts LinearModel SequenceFeatures SidecarEvaluator WideDeepModel
+        LinearModel SequenceFeatures SidecarEvaluator WideDeepModel
     """,
     "export": """
         ExportArchive
@@ -64,10 +62,10 @@ LACKING = {
         TFSMLayer TextVectorization TorchModuleWrapper
     """,
     "layers.experimental": """
-        DynamicEmbedding DynamicLookup EinsumDense RandomFourierFeatures SyncBatchNormalization
+        DynamicEmbedding DynamicLookup RandomFourierFeatures
     """,
     "metrics": """
-        KLD MAE MAPE MSE MSLE MeanRelativeError MeanTensor kld kullback_leibler_divergence logcosh mae mape mse msle
+        MeanRelativeError MeanTensor
     """,
     "metrics.experimental": """
         PyMetric
@@ -76,7 +74,7 @@ LACKING = {
         LossScaleOptimizer
     """,
     "models": """
-        Graph model_from_config model_from_yaml
+        model_from_config
     """,
     "models.experimental": """
         SharpnessAwareMinimization
@@ -92,7 +90,7 @@ LACKING = {
     """,
     "utils": """
         FeatureSpace GeneratorEnqueuer OrderedEnqueuer SequenceEnqueuer SidecarEvaluator StepsPerExecutionTuner
-        TimedThread convert_all_kernels_in_model multi_gpu_model to_ordinal warmstart_embedding_matrix
+        TimedThread convert_all_kernels_in_model to_ordinal warmstart_embedding_matrix
     """,
     "utils.bounding_boxes": """
         affine_transform clip_to_image_size compute_ciou compute_iou convert_format crop decode_deltas_to_boxes
@@ -100,12 +98,6 @@ LACKING = {
     """,
     "utils.experimental": """
         DatasetCreator
-    """,
-    "utils.legacy": """
-        deserialize_keras_object serialize_keras_object
-    """,
-    "wrappers": """
-        SKLearnClassifier SKLearnRegressor SKLearnTransformer
     """,
 }
 
