@@ -1,5 +1,7 @@
 """fkeras: Keras's words on the surface, pure JAX functions underneath."""
 
+import sys
+
 from fkeras import (
     activations,
     applications,
@@ -12,6 +14,7 @@ from fkeras import (
     dtype_policies,
     experimental,
     initializers,
+    keras_paths,
     layers,
     losses,
     metrics,
@@ -27,12 +30,14 @@ from fkeras import (
     tree,
     utils,
     visualization,
+    wrappers,
 )
+from fkeras.core import names as _names
 from fkeras.core.dtypes import DTypePolicy
 from fkeras.core.symbol import Symbol as KerasTensor
 from fkeras.core.variable import Variable, name_scope
 from fkeras.initializers import Initializer
-from fkeras.layers import Layer, Operation
+from fkeras.layers import InputSpec, Layer, Operation
 from fkeras.losses import Loss
 from fkeras.metrics import Metric
 from fkeras.models import Input, Model, Sequential
@@ -47,6 +52,7 @@ __all__ = [
     "DTypePolicy",
     "Initializer",
     "Input",
+    "InputSpec",
     "KerasTensor",
     "Layer",
     "Loss",
@@ -84,8 +90,13 @@ __all__ = [
     "tree",
     "utils",
     "visualization",
+    "wrappers",
 ]
 
 
 def __dir__():
     return sorted(__all__)
+
+
+keras_paths.register()
+_names.explain(sys.modules[__name__])

@@ -1,5 +1,13 @@
-"""`python -m fkeras`: trains a small CNN on real digits, saves it, loads it back and shows what it reads."""
+"""`python -m fkeras`: a demonstration, `run` for scripts that import Keras, `check` for what they use.
 
+python -m fkeras                      trains a small CNN on real digits, saves it, loads it back, shows what it reads
+python -m fkeras run script.py ...    runs an unchanged script, with its arguments: `import keras` gives fkeras
+python -m fkeras check PATHS          lists the names of Keras that .py, .ipynb and folders use and fkeras lacks
+"""
+
+import pathlib
+import runpy
+import sys
 import time
 
 import jax
@@ -11,7 +19,40 @@ from fkeras.layers import Conv2D, Dense, Dropout, Flatten, MaxPooling2D
 SHADES = " .:-=+*#%@"
 
 
-def main():
+def main(arguments=()):
+    """Does what the words after `python -m fkeras` say; returns the exit code."""
+    command, *rest = arguments or ("demo",)
+    if command == "demo" and not rest:
+        return demo()
+    if command == "run" and rest and not rest[0].startswith("-"):
+        return run(*rest)
+    if command == "check" and rest:
+        from fkeras import check
+
+        try:
+            return check.main(rest)
+        except FileNotFoundError as err:
+            print(err, file=sys.stderr)
+            return 2
+    print(__doc__.partition("\n\n")[2], end="", file=sys.stderr if command not in ("-h", "--help") else sys.stdout)
+    return 0 if command in ("-h", "--help") else 2
+
+
+def run(script, *arguments):
+    """Runs a script as `python script.py` would, except that Keras is fkeras."""
+    if not pathlib.Path(script).is_file():
+        print(f"run: there is no file {script!r}.", file=sys.stderr)
+        return 2
+    import fkeras.as_keras  # noqa: F401
+
+    sys.argv = [script, *arguments]
+    sys.path[0] = str(pathlib.Path(script).resolve().parent)
+    runpy.run_path(script, run_name="__main__")
+    return 0
+
+
+def demo():
+    """Trains a small CNN on real digits, saves it, loads it back and shows what it reads."""
     fkeras.utils.set_random_seed(0)
     device = jax.devices()[0]
     print(f"fkeras {fkeras.__version__} on {device.platform} ({device.device_kind}), JAX {jax.__version__}\n")
@@ -52,4 +93,4 @@ def show(images, probabilities, labels):
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

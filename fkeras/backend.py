@@ -11,15 +11,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fkeras import activations, ops, random
-from fkeras.core.dtypes import epsilon, floatx, image_data_format, set_image_data_format
+from fkeras import activations, losses, ops, random
+from fkeras.core import messages
+from fkeras.core.dtypes import (  # noqa: F401
+    epsilon,
+    floatx,
+    image_data_format,
+    set_epsilon,
+    set_floatx,
+    set_image_data_format,
+)
 from fkeras.core.operations import parameters_of, result_type, standard_dtype  # noqa: F401
 from fkeras.core.settings import nearest
 from fkeras.core.symbol import Symbol
 from fkeras.core.variable import Variable, name_scope  # noqa: F401
+from fkeras.layers.contract import custom
 from fkeras.layers.input import Input, InputLayer  # noqa: F401  (Input: of the examples)
 from fkeras.layers.merging import batch_dot as _batch_dot
 from fkeras.layers.wrappers import Wrapper
+from fkeras.utils.session import clear_session  # noqa: F401
 
 standardize_dtype = standard_dtype
 
@@ -32,6 +42,12 @@ def backend():
 # ------------------------------------------------------------------------------------ the table: old name, today's
 
 
+_ORDERS = {"tf": "channels_last", "th": "channels_first"}
+_OLD_ARGUMENTS = {"std": "stddev", "scale": "stddev", "low": "minval", "high": "maxval", "dim_ordering": "data_format",
+                  "border_mode": "padding", "nb_classes": "num_classes", "y_true": "target", "y_pred": "output",
+                  "p": "level", "filter_dilation": "dilation_rate"}  # fmt: skip
+
+
 def _row(spec, function, today=None):
     """Makes a function of an old name: `spec` is its signature, `function` takes the arguments in that order."""
     name = spec.partition("(")[0]
@@ -39,6 +55,14 @@ def _row(spec, function, today=None):
     today = today or f"ops.{getattr(function, '__name__', name)}"
 
     def call(*args, **kwargs):
+        if kwargs.keys() - signature.parameters.keys():
+            old = {k: v for k, v in _OLD_ARGUMENTS.items() if k in kwargs and v in signature.parameters}
+            for k, v in old.items():
+                if v in kwargs:
+                    raise TypeError(f"backend.{name} got {v!r} twice: also as {k!r}, its name of old. Leave {k!r} out.")
+                messages.old_spelling(f"backend.{name}({k}=)", f"backend.{name}({v}=)")
+                kwargs[v] = _ORDERS.get(kwargs[k], kwargs[k]) if k == "dim_ordering" else kwargs[k]
+                del kwargs[k]
         try:
             bound = signature.bind(*args, **kwargs)
         except TypeError as err:
@@ -166,6 +190,26 @@ def _conv(x, kernel, strides, padding, data_format, dilation_rate):
     return ops.conv(x, kernel, strides, padding, data_format, dilation_rate)
 
 
+def _conv_transpose(x, kernel, output_shape, strides, padding, data_format, dilation_rate):
+    found = ops.conv_transpose(x, kernel, strides, padding, None, data_format, dilation_rate)
+    wanted = tuple(int(n) for n in output_shape[1:])
+    if tuple(found.shape[1:]) != wanted:
+        raise ValueError(
+            f"backend.conv2d_transpose: expected the output shape {tuple(found.shape[1:])} that kernel, strides and "
+            f"padding give, got {wanted}. Other sizes: ops.conv_transpose(output_padding=...)."
+        )
+    return found
+
+
+def _batch_normalized(x, gamma, beta, reduction_axes, epsilon):
+    mean, var = ops.moments(x, axes=list(reduction_axes), keepdims=True)
+    shape = ops.shape(mean)
+    scale = 1.0 if gamma is None else ops.reshape(gamma, shape)
+    shift = 0.0 if beta is None else ops.reshape(beta, shape)
+    normed = (x - mean) * ops.rsqrt(var + epsilon) * scale + shift
+    return normed, ops.reshape(mean, (-1,)), ops.reshape(var, (-1,))
+
+
 _CONV = "padding='valid', data_format=None, dilation_rate"
 _TABLE = dict(
     [
@@ -186,15 +230,26 @@ _TABLE = dict(
              lambda x, mean, var, beta, gamma, axis, epsilon: ops.batch_normalization(
                  x, mean, var, axis, beta, gamma, epsilon), "ops.batch_normalization"),
         _row("bias_add(x, bias, data_format=None)", _with_bias, "ops.add"),
+        _row("asymmetric_spatial_2d_padding(x, top_pad=1, bottom_pad=1, left_pad=1, right_pad=1, dim_ordering=None)",
+             lambda x, top, bottom, left, right, order: _padded(
+                 x, ((top, bottom), (left, right)), _ORDERS.get(order, order)), "ops.pad"),
+        _row("binary_focal_crossentropy(target, output, apply_class_balancing=False, alpha=0.25, gamma=2.0, "
+             "from_logits=False)", lambda y, p, balance, alpha, gamma, logits: losses.binary_focal_crossentropy(
+                 y, p, balance, alpha, gamma, logits), "losses.binary_focal_crossentropy"),
         _row("binary_crossentropy(target, output, from_logits=False)", ops.binary_crossentropy),
         _row("cast(x, dtype)", ops.cast),
         _row("cast_to_floatx(x)", lambda x: ops.cast(x, floatx()), "ops.cast(x, floatx())"),
         _row("categorical_crossentropy(target, output, from_logits=False, axis=-1)", ops.categorical_crossentropy),
+        _row("categorical_focal_crossentropy(target, output, alpha=0.25, gamma=2.0, from_logits=False, axis=-1)",
+             lambda y, p, alpha, gamma, logits, axis: losses.categorical_focal_crossentropy(
+                 y, p, alpha, gamma, logits, axis=axis), "losses.categorical_focal_crossentropy"),
         _row("clip(x, min_value, max_value)", ops.clip),
         _row("concatenate(tensors, axis=-1)", lambda xs, axis: ops.concatenate(list(xs), axis), "ops.concatenate"),
         _row(f"conv1d(x, kernel, strides=1, {_CONV}=1)", _conv, "ops.conv"),
         _row(f"conv2d(x, kernel, strides=1, {_CONV}=1)", _conv, "ops.conv"),
         _row(f"conv3d(x, kernel, strides=1, {_CONV}=1)", _conv, "ops.conv"),
+        _row("conv2d_transpose(x, kernel, output_shape, strides=1, padding='valid', data_format=None, "
+             "dilation_rate=1)", _conv_transpose, "ops.conv_transpose"),
         _row("ctc_batch_cost(y_true, y_pred, input_length, label_length)", _ctc_batch_cost, "ops.ctc_loss"),
         _row("ctc_decode(y_pred, input_length, greedy=True, beam_width=100, top_paths=1)", _ctc_decode,
              "ops.ctc_decode"),
@@ -212,10 +267,13 @@ _TABLE = dict(
         _row("foldr(fn, elems, initializer=None, name=None)", _folded(True), "ops.scan"),
         _row("gather(reference, indices)", lambda x, indices: ops.take(x, indices, axis=0), "ops.take(x, i, axis=0)"),
         _row("hard_sigmoid(x)", lambda x: ops.clip(0.2 * x + 0.5, 0.0, 1.0), "ops.hard_sigmoid, with other slopes"),
+        _row("identity(x, name=None)", lambda x, name: x, "the value itself"),
         _row("in_top_k(predictions, targets, k)", lambda p, t, k: ops.in_top_k(t, p, k), "ops.in_top_k"),
         _row("int_shape(x)", lambda x: ops.shape(x), "ops.shape"),
         _row("l2_normalize(x, axis=None)", _l2_normalize, "ops.normalize"),
         _row("map_fn(fn, elems, name=None, dtype=None)", lambda fn, elems, name, dtype: ops.map(fn, elems), "ops.map"),
+        _row("normalize_batch_in_training(x, gamma, beta, reduction_axes, epsilon=0.001)", _batch_normalized,
+             "ops.moments, ops.batch_normalization"),
         _row("one_hot(indices, num_classes)", ops.one_hot),
         _row("ones(shape, dtype=None, name=None)", lambda s, d, n: variable(ops.ones(s, d), name=n), "ops.ones"),
         _row("ones_like(x, dtype=None, name=None)", lambda x, d, n: ops.ones_like(x, d), "ops.ones_like"),
@@ -463,6 +521,75 @@ def placeholder(shape=None, ndim=None, dtype=None, sparse=False, name=None):
     )
 
 
+def learning_phase_scope(value):
+    """Refuses, as `set_learning_phase` does.
+
+    Raises:
+        ValueError: Always.
+    """
+    set_learning_phase(value)
+
+
+def print_tensor(x, message="", summarize=3):
+    """Prints a value when it is computed, also in a compiled step; returns it. Today: `jax.debug.print`.
+
+    Example:
+        >>> int(print_tensor(jnp.int32(3), "x = "))
+        x = 3
+        3
+    """
+    jax.debug.print("{message}{x}", message=message, x=x)
+    return x
+
+
+def rnn(step_function, inputs, initial_states, go_backwards=False, mask=None, constants=None, unroll=False,
+        input_length=None, time_major=False, zero_output_for_mask=False, return_all_outputs=True):  # fmt: skip
+    """Runs a step over the time axis of arrays.
+
+    Args:
+        step_function: Function (x [B, ...], states) -> (output, states). `constants` are added to the states it sees.
+        inputs: Array [B, T, ...], or [T, B, ...] if `time_major`.
+        initial_states: List of arrays.
+        go_backwards: Begin with the last step; outputs come in the order of computation.
+        mask: Bools [B, T]: a step that is False keeps states and output, or gives zeros if `zero_output_for_mask`.
+        constants: List of arrays that every step sees after the states.
+        unroll, input_length: Taken: how Keras computed, and what the array tells itself.
+        return_all_outputs: Return the outputs of all steps, not those of the last as a sequence of one.
+
+    Returns:
+        (last output, outputs [B, T, ...], list of new states).
+
+    Example:
+        >>> total = lambda x, states: (x + states[0], [x + states[0]])
+        >>> last, all_, _ = rnn(total, jnp.arange(3.0).reshape(1, 3, 1), [jnp.zeros((1, 1))])
+        >>> last.tolist(), all_.ravel().tolist()
+        ([[3.0]], [0.0, 1.0, 3.0])
+    """
+    constants = list(constants or [])
+    x = jnp.asarray(inputs) if time_major else jnp.swapaxes(jnp.asarray(inputs), 0, 1)  # [T, B, ...]
+    keep = jnp.ones(x.shape[:2], bool) if mask is None else jnp.asarray(mask, bool).reshape(*x.shape[1::-1]).T
+    if go_backwards:
+        x, keep = x[::-1], keep[::-1]
+    states = [jnp.asarray(s) for s in initial_states]
+    out = jax.eval_shape(lambda: step_function(x[0], [*states, *constants])[0])
+
+    def step(carry, now):
+        before, states = carry
+        x, keep = now
+        y, new = step_function(x, [*states, *constants])
+
+        def wide(a):
+            return keep.reshape(-1, *[1] * (a.ndim - 1))
+
+        new = [jnp.where(wide(s), n, s).astype(s.dtype) for n, s in zip(new, states, strict=False)]
+        kept = jnp.where(wide(y), y, before)
+        return (kept, new), jnp.where(wide(y), y, 0 * y) if zero_output_for_mask else kept
+
+    (last, states), outputs = jax.lax.scan(step, (jnp.zeros(out.shape, out.dtype), states), (x, keep))
+    outputs = outputs if return_all_outputs else outputs[-1:]
+    return last, outputs if time_major else jnp.swapaxes(outputs, 0, 1), states
+
+
 def get_session():
     """Refuses: there is no TensorFlow underneath.
 
@@ -597,9 +724,13 @@ def _roots(end, cut):
 def in_train_phase(x, alt, training=None):
     """Returns `x` where `training` is True, else `alt`; either may be a function of nothing.
 
+    Within the `call` of a layer or model `training` is known where it is not given.
+
     Raises:
-        ValueError: `training` is not given: layers get it as an argument of `call`.
+        ValueError: It is neither given nor known.
     """
+    if (training is None or training is _PHASE) and (frame := custom.running()) is not None:
+        training = frame.ctx.training
     if training is None or training is _PHASE:
         raise ValueError("in_train_phase: pass training=..., which `call(self, x, training=False)` gets.")
     chosen = x if training else alt
@@ -616,9 +747,10 @@ globals().update(_TABLE)
 _HERE = """
 backend batch_get_value batch_set_value clear_session constant count_params epsilon eval floatx function get_session
 get_uid get_value gradients image_data_format image_dim_ordering in_test_phase in_train_phase is_float_dtype
-is_int_dtype is_keras_tensor is_sparse is_tensor learning_phase manual_variable_initialization moving_average_update
-name_scope placeholder random_normal_variable random_uniform_variable reset_uids result_type set_epsilon set_floatx
-set_image_data_format set_image_dim_ordering set_learning_phase set_session set_value standardize_dtype to_dense
+is_int_dtype is_keras_tensor is_sparse is_tensor learning_phase learning_phase_scope manual_variable_initialization
+moving_average_update name_scope placeholder print_tensor random_normal_variable random_uniform_variable reset_uids
+result_type rnn set_epsilon set_floatx set_image_data_format set_image_dim_ordering set_learning_phase set_session
+set_value standardize_dtype to_dense
 update update_add update_sub variable
 """
 __all__ = sorted({*_TABLE, *_HERE.split()})

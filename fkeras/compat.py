@@ -4,8 +4,11 @@ import warnings
 
 import jax.numpy as jnp
 
+from fkeras import old_models
 from fkeras.activations import activations
-from fkeras.core.settings import OLD_SPELLINGS
+from fkeras.core import messages
+from fkeras.core.names import OTHER_NAMES
+from fkeras.core.settings import OLD_POSITIONS, OLD_SPELLINGS, SILENT
 from fkeras.layers.contract.base import layers
 from fkeras.optim import optimizers
 from fkeras.optim.schedules import InverseTimeDecay
@@ -34,13 +37,23 @@ def _first_layer_shape(cls, kwargs):
     return kwargs
 
 
+# Of a first layer, as good as today's; and how a layer of some age was computed, or what it was without, in its config
+SILENT.update(
+    "input_shape input_dim batch_input_shape input_length batch_size autocast implementation consume_less input_dtype "
+    "quantization_config lora_rank lora_alpha gptq_unpacked_column_size jit_compile is_legacy_optimizer".split()
+)
+
+
 def _renamed(**names):
-    """Returns a translator that renames old arguments."""
+    """Returns a translator that renames old arguments. One that is given by both its names is refused."""
 
     def translate(cls, kwargs):
         for old, new in names.items():
             if old in kwargs:
-                kwargs.setdefault(new, kwargs.pop(old))
+                if new in kwargs:
+                    what = cls.__name__ if cls else "This call"
+                    raise TypeError(f"{what} got {new!r} twice: also as {old!r}, its name of old. Leave {old!r} out.")
+                kwargs[new] = kwargs.pop(old)
         return kwargs
 
     return translate
@@ -93,6 +106,38 @@ def _sides(*names):
         return kwargs
 
     return translate
+
+
+# Arguments that only Keras 1 had: where one is given, positions are Keras 1's too
+_KERAS_1 = {*_weights_1, *_window_1, *_parts_1, *_recurrent_1, "dim_ordering"}
+
+
+def _kernel_sides(cls, args, kwargs):
+    """Keras 1's (filters, rows, columns) -> (filters, (rows, columns)), where another argument is Keras 1's too."""
+    return _sides_in_one(cls, args) if kwargs.keys() & _KERAS_1 else args
+
+
+def _sides_in_one(cls, args):
+    rank = int(cls.__name__.partition("D")[0][-1])
+    if len(args) != 1 + rank or not all(isinstance(a, int) for a in args):
+        return args
+    new = args[0], tuple(args[1:])
+    messages.old_spelling(f"{cls.__name__}{args}", f"{cls.__name__}{new}")
+    return new
+
+
+def _by_its_old_name(name, cls):
+    """Returns a class by whose name Keras 1's positions are understood; it makes layers of today's class."""
+
+    def __new__(made, *args, **kwargs):
+        if made.__name__ == name:  # what is no instance of `made` is not initialized anew
+            return cls(*_sides_in_one(cls, args), **kwargs)
+        return super(made, made).__new__(made, *args, **kwargs)
+
+    about = (
+        f"Keras 1's name of `{cls.__name__}`: {name}(filters, rows, columns) is {cls.__name__}(filters, kernel_size)."
+    )
+    return type(name, (cls,), {"__new__": __new__, "__doc__": about, "__module__": cls.__module__})
 
 
 def _forget_bias(cls, kwargs):
@@ -168,6 +213,7 @@ OLD_SPELLINGS["BatchNormalization"] = _then(
 for _kind in ("SimpleRNN", "GRU", "LSTM", "ConvLSTM2D"):
     _sides_2 = _sides("nb_row", "nb_col") if _kind == "ConvLSTM2D" else _renamed()
     OLD_SPELLINGS[_kind] = _then(_sides_2, _renamed(**{**_weights_1, **_recurrent_1}), _forget_bias, _dim_ordering)
+OLD_POSITIONS["ConvLSTM2D"] = _kernel_sides
 _three = ("kernel_dim1", "kernel_dim2", "kernel_dim3")
 for _rank, _names in (("1", ("filter_length",)), ("2", ("nb_row", "nb_col")), ("3", _three)):
     _conv = _then(
@@ -175,6 +221,8 @@ for _rank, _names in (("1", ("filter_length",)), ("2", ("nb_row", "nb_col")), ("
     )
     for _kind in ("Conv{}D", "Conv{}DTranspose", "SeparableConv{}D", "DepthwiseConv{}D"):
         OLD_SPELLINGS[_kind.format(_rank)] = _conv
+        if _rank != "1":
+            OLD_POSITIONS[_kind.format(_rank)] = _kernel_sides
     _pool = _then(_renamed(border_mode="padding", pool_length="pool_size", stride="strides"), _dim_ordering)
     for _kind in ("MaxPooling{}D", "AveragePooling{}D"):
         OLD_SPELLINGS[_kind.format(_rank)] = _pool
@@ -188,6 +236,26 @@ for _rank in (2, 3):
         "ZeroPadding",
     ):
         OLD_SPELLINGS[f"{_kind}{_rank}D"] = _dim_ordering
+
+
+def _kernel_of_parts(*parts):
+    """kernel_initializer and its like -> those of the parts that make the kernel; what a part has of its own stays."""
+
+    def translate(cls, kwargs):
+        for kind in ("initializer", "regularizer", "constraint"):
+            if f"kernel_{kind}" in kwargs:
+                value = kwargs.pop(f"kernel_{kind}")
+                kwargs = {f"{part}_{kind}": value for part in parts} | kwargs
+        return kwargs
+
+    return translate
+
+
+for _rank in (1, 2):
+    for _kind, _its in (("Depthwise", ("depthwise",)), ("Separable", ("depthwise", "pointwise"))):
+        _name = f"{_kind}Conv{_rank}D"
+        OLD_SPELLINGS[_name] = _then(OLD_SPELLINGS[_name], _kernel_of_parts(*_its))
+OLD_SPELLINGS["Reshape"] = _renamed(dims="target_shape")
 OLD_SPELLINGS["Flatten"] = _dim_ordering
 OLD_SPELLINGS["ZeroPadding2D"] = _then(_four_sides, _dim_ordering)
 OLD_SPELLINGS["UpSampling1D"] = _length
@@ -198,10 +266,12 @@ OLD_SPELLINGS["PReLU"] = _renamed(init="alpha_initializer")
 OLD_SPELLINGS["ReLU"] = _renamed(theta="threshold")  # ThresholdedReLU(theta)
 
 
+_rate = _renamed(lr="learning_rate")
+
+
 def _old_rate(cls, kwargs):
     """lr -> learning_rate; Keras 2's decay -> inverse time decay of the rate, lr / (1 + decay * iterations)."""
-    if "lr" in kwargs:
-        kwargs.setdefault("learning_rate", kwargs.pop("lr"))
+    kwargs = _rate(cls, kwargs)
     if decay := kwargs.pop("decay", None):
         rate = kwargs.get("learning_rate", cls._fields["learning_rate"].default)
         kwargs["learning_rate"] = InverseTimeDecay(rate, decay_steps=1, decay_rate=decay)
@@ -229,8 +299,107 @@ OLD_SPELLINGS["Nadam"] = _nadam
 OLD_SPELLINGS["ReduceLROnPlateau"] = _renamed(epsilon="min_delta")
 
 
+def _period(cls, kwargs):
+    """Keras 2's period of a ModelCheckpoint, in epochs."""
+    if "period" in kwargs:
+        if "save_freq" in kwargs:
+            raise TypeError("ModelCheckpoint got 'save_freq' twice: also as 'period', its name of old. Leave one out.")
+        kwargs["save_freq"] = f"{kwargs.pop('period')} epochs"
+    return kwargs
+
+
+OLD_SPELLINGS["L1"] = _renamed(l="l1")
+OLD_SPELLINGS["L2"] = _renamed(l="l2")
+OLD_SPELLINGS["MaxNorm"] = _renamed(m="max_value")
+OLD_SPELLINGS["ModelCheckpoint"] = _period
+OLD_SPELLINGS["Model"] = _renamed(input="inputs", output="outputs")
+
+
+def _without(*names):
+    """Returns a translator that leaves out arguments that said how Keras worked, not what it computed."""
+
+    def translate(cls, kwargs):
+        return {k: v for k, v in kwargs.items() if k not in names}
+
+    return translate
+
+
+_reading = _without("workers", "use_multiprocessing", "max_queue_size")
+OLD_SPELLINGS["Model.fit"] = _then(_renamed(nb_epoch="epochs"), _reading)
+OLD_SPELLINGS["Model.evaluate"] = OLD_SPELLINGS["Model.predict"] = _reading
+
+
+def _old_compile(cls, kwargs):
+    """Leaves out what was None, and how TensorFlow ran a step; refuses what changed the numbers."""
+    for name in ("target_tensors", "options", "run_metadata", "sample_weight_mode"):
+        if kwargs.get(name, 0) is None:
+            del kwargs[name]
+    if kwargs.get("sample_weight_mode") == "temporal":  # weights [B, T] are understood by their shape
+        del kwargs["sample_weight_mode"]
+    return _without("experimental_run_tf_function", "experimental_steps_per_execution")(cls, kwargs)
+
+
+OLD_SPELLINGS["Model.compile"] = _old_compile
+
+# ------------------------------------------------------------------------------------- other names in namespaces
+
+_losses = {
+    "cosine_proximity": "cosine_similarity",
+    "cosine": "cosine_similarity",
+}
+OTHER_NAMES["losses"] = {old: f"losses.{new}" for old, new in _losses.items()}
+OTHER_NAMES["metrics"] = OTHER_NAMES["losses"] | {
+    name: f"losses.{name}"
+    for name in "KLD MAE MAPE MSE MSLE kld kullback_leibler_divergence logcosh mae mape mse msle".split()
+}
+OTHER_NAMES["layers"] = {
+    "CuDNNLSTM": "layers.LSTM",
+    "CuDNNGRU": "layers.GRU",
+    "Recurrent": "layers.RNN",
+    "SyncBatchNormalization": "layers.BatchNormalization",  # its statistics are those of all devices
+    "Merge": "old_models.Merge",
+    "_Merge": "old_models._Merge",
+    "merge": "old_models.merge",
+}
+OTHER_NAMES["regularizers"] = {
+    "l1l2": "regularizers.l1_l2",
+    "WeightRegularizer": "regularizers.L1L2",
+    "ActivityRegularizer": "regularizers.L1L2",
+    "activity_l1": "regularizers.l1",
+    "activity_l2": "regularizers.l2",
+    "activity_l1l2": "regularizers.l1_l2",
+}
+OTHER_NAMES["constraints"] = {
+    "maxnorm": "constraints.max_norm",
+    "nonneg": "constraints.non_neg",
+    "unitnorm": "constraints.unit_norm",
+}
+OTHER_NAMES["initializers"] = {
+    "normal": "initializers.RandomNormal",
+    "uniform": "initializers.RandomUniform",
+    "zero": "initializers.Zeros",
+    "one": "initializers.Ones",
+}
+OTHER_NAMES["optimizers"] = {
+    name.lower(): f"optimizers.{name}" for name in "SGD RMSprop Adagrad Adadelta Adam Adamax Nadam Ftrl".split()
+}
+OTHER_NAMES["models"] = {"model_from_yaml": "old_models.model_from_yaml", "Container": "models.Model"}
+OTHER_NAMES["utils"] = {
+    "HDF5Matrix": "old_models.HDF5Matrix",
+    "multi_gpu_model": "old_models.multi_gpu_model",
+    "print_summary": "old_models.print_summary",
+    "probas_to_classes": "old_models.probas_to_classes",
+    "categorical_probas_to_classes": "old_models.probas_to_classes",
+    "plot": "utils.plot_model",
+}
+for _path in ("engine", "engine.topology", "engine.training", "engine.network"):
+    OTHER_NAMES[_path] = {"Container": "models.Model", "Network": "models.Model", "merge": "old_models.merge"}
+OTHER_NAMES["experimental"] = {name: f"optimizers.schedules.{name}" for name in ("CosineDecay", "CosineDecayRestarts")}
+
+
 def register_aliases():
-    """Adds Keras's other names of layers, called when all layers are imported."""
+    """Adds Keras's other names of layers, and methods of old ages, called when all layers are imported."""
+    old_models.register()
     for rank in (1, 2, 3):
         layers.alias(**{f"Convolution{rank}D": f"Conv{rank}D", f"MaxPool{rank}D": f"MaxPooling{rank}D"})
         layers.alias(**{f"AvgPool{rank}D": f"AveragePooling{rank}D"})
@@ -242,4 +411,8 @@ def register_aliases():
         layers.alias(**{f"DepthwiseConvolution{rank}D": f"DepthwiseConv{rank}D"})
         layers.alias(**{f"AtrousConvolution{rank}D": f"Conv{rank}D"})
     layers.alias(ThresholdedReLU="ReLU", TimeDistributedDense="Dense")
-    layers.alias(Deconvolution2D="Conv2DTranspose", Deconv2D="Conv2DTranspose")
+    layers.alias(Deconvolution2D="Conv2DTranspose", Deconv2D="Conv2DTranspose", Deconvolution3D="Conv3DTranspose")
+    for old in ("Convolution2D", "Convolution3D", "AtrousConvolution2D", "SeparableConvolution2D", "Deconvolution2D",
+                "Deconvolution3D"):  # fmt: skip
+        globals()[old] = _by_its_old_name(old, layers.lookup(old))
+        OTHER_NAMES["layers"][old] = f"compat.{old}"

@@ -15,8 +15,11 @@ from fkeras.core.dtypes import (
 )
 from fkeras.core.messages import (
     disable_interactive_logging,
+    disable_old_spelling_warning,
     enable_interactive_logging,
+    enable_old_spelling_warning,
     is_interactive_logging_enabled,
+    is_old_spelling_warning_enabled,
 )
 
 
@@ -104,10 +107,12 @@ __all__ = [
     "backend",
     "disable_flash_attention",
     "disable_interactive_logging",
+    "disable_old_spelling_warning",
     "disable_traceback_filtering",
     "dtype_policy",
     "enable_flash_attention",
     "enable_interactive_logging",
+    "enable_old_spelling_warning",
     "enable_traceback_filtering",
     "enable_unsafe_deserialization",
     "epsilon",
@@ -116,6 +121,7 @@ __all__ = [
     "is_flash_attention_enabled",
     "is_interactive_logging_enabled",
     "is_nnx_enabled",
+    "is_old_spelling_warning_enabled",
     "is_traceback_filtering_enabled",
     "max_epochs",
     "max_steps_per_epoch",

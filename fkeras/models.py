@@ -4,7 +4,7 @@ import inspect
 
 import jax
 
-from fkeras.core.settings import deserialize, nearest, serialize, some
+from fkeras.core.settings import deserialize, nearest, serialize, some, todays
 from fkeras.core.symbol import Symbol
 from fkeras.core.tree import in_form, is_flat_dict
 from fkeras.graphs.graph import Graph, Traced
@@ -37,6 +37,10 @@ class Model(Trainer, Layer):
     graph = None
 
     def __init__(self, inputs=None, outputs=None, name=None, **kwargs):
+        if kwargs.keys() & {"input", "output"}:
+            given = {k: v for k, v in (("inputs", inputs), ("outputs", outputs)) if v is not None}
+            kwargs = todays("Model", ["Model"], kwargs | given, type(self))
+            inputs, outputs = kwargs.pop("inputs", None), kwargs.pop("outputs", None)
         super().__init__(name=name or self.default_name(), **kwargs)
         if inputs is not None or outputs is not None:
             if inputs is None or outputs is None:
@@ -345,6 +349,12 @@ def _alone(tree):
     return tree[0] if isinstance(tree, (list, tuple)) and len(tree) == 1 else tree
 
 
+def _same_input(symbol):
+    """Returns a fresh input for what another model takes as `symbol`."""
+    layer = symbol.node.layer
+    return InputLayer(batch_shape=symbol.shape, dtype=str(symbol.dtype), name=f"{layer.name}_of").output
+
+
 def _common(a, b):
     return tuple(x if x == y else None for x, y in zip(a, b, strict=True)) if len(a) == len(b) else b
 
@@ -419,8 +429,11 @@ class Sequential(Model):
         if not self._chain and self._head is None:
             if layer.batch_shape is not None:
                 self._begin(InputLayer(batch_shape=layer.batch_shape, name=f"{layer.name}_input"))
-            elif isinstance(layer, Model) and layer.built and not isinstance(layer.graph.inputs, (list, dict)):
-                self._begin(InputLayer(batch_shape=layer.input_shape, name=f"{layer.name}_input"))
+            elif isinstance(layer, Model) and layer.built and layer.graph is not None:
+                if isinstance(layer.graph.inputs, Symbol):
+                    self._begin(InputLayer(batch_shape=layer.input_shape, name=f"{layer.name}_input"))
+                else:  # several inputs, as Keras 1's chains had that began with a Merge
+                    self._head = self._tail = jax.tree.map(_same_input, layer.graph.inputs)
         if not layer.built:
             layer._enter(self.path)
         if self._head is not None:
@@ -513,10 +526,11 @@ class Sequential(Model):
 
     def get_config(self):
         """Returns Keras's config of a chain: its layers, the input first where it is known."""
-        inner = ([self._input] if self._head is not None else []) + self._chain
+        one = isinstance(self._head, Symbol)
+        inner = ([self._input] if one else []) + self._chain
         config = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype.name}
         config["layers"] = [serialize(layer) for layer in inner]
-        if self._head is not None:
+        if one:
             config["build_input_shape"] = list(self._head.shape)
         return config
 

@@ -640,8 +640,8 @@ def test_model_checkpoint_says_what_is_wrong_with_its_path(tmp_path):
         ModelCheckpoint("m.tf")
     with pytest.raises(ValueError, match="expected 'epoch' or a positive number of batches, got 'batch'"):
         ModelCheckpoint("m.keras", save_freq="batch")
-    with pytest.raises(KeyError, match=r"'val_acc' is not among the logs\. Available: epoch, loss, val_accuracy"):
-        fit(ModelCheckpoint("{val_acc:.2f}.keras"), [{"loss": 1.0, "val_accuracy": 0.5}])
+    with pytest.raises(KeyError, match=r"'val_acu' is not among the logs\. Available: epoch, loss, val_accuracy"):
+        fit(ModelCheckpoint("{val_acu:.2f}.keras"), [{"loss": 1.0, "val_accuracy": 0.5}])
     (tmp_path / "m.keras").mkdir()
     with pytest.raises(IsADirectoryError, match=r"expected a file, .*m.keras is a folder"):
         fit(ModelCheckpoint(tmp_path / "m.keras"), [{}])

@@ -236,6 +236,7 @@ def test_slots_of_gates_are_put_together_as_the_gates_are():
     np.testing.assert_array_equal(held["dense_1"]["kernel"]["velocity"], stored[31])
 
 
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
 def test_arguments_of_keras_1_mean_the_same_in_code():
     pairs = [
         (L.Dense(output_dim=3, init="uniform", bias=False), L.Dense(3, kernel_initializer="uniform", use_bias=False)),
@@ -287,5 +288,8 @@ def test_what_no_longer_exists_is_named(layer, message):
 
 
 def test_words_dropped_by_an_embedding_are_not_dropped_silently():
-    with pytest.warns(UserWarning, match=r"Keras 1 dropped whole words .* put SpatialDropout1D after it"):
+    with (
+        pytest.warns(DeprecationWarning, match="exists no more"),
+        pytest.warns(UserWarning, match=r"Keras 1 dropped whole words .* put SpatialDropout1D after it"),
+    ):
         L.Embedding(9, 4, dropout=0.2)

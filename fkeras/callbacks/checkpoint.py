@@ -11,7 +11,9 @@ from fkeras.core.settings import nearest, setting, some
 
 
 def frequency(value):
-    """Converter: "epoch", or a positive number of batches."""
+    """Converter: "epoch", "3 epochs", or a positive number of batches."""
+    if isinstance(value, str) and re.fullmatch(r"[1-9]\d* epochs", value):
+        return value
     if value == "epoch" or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
         return value
     raise ValueError(f"expected 'epoch' or a positive number of batches, got {value!r}.")
@@ -23,12 +25,18 @@ class SavingCallback(ConfiguredCallback):
     Subclasses have a setting `save_freq` and a method `save(epoch, batch, logs)`; at an epoch's end `batch` is None.
     """
 
-    _epoch = _unsaved = 0
+    _epoch = _unsaved = _epochs_unsaved = 0
     _last_batch = -1
+
+    @property
+    def _epochs(self):
+        """How many epochs lie between two saves; None where batches are counted."""
+        words = str(self.save_freq).split()
+        return 1 if words == ["epoch"] else int(words[0]) if words[1:] else None
 
     def uses(self, hook):
         """Whether `hook` does something: with save_freq="epoch" the batch hooks written here do not."""
-        return is_overridden(self, hook, SavingCallback if self.save_freq == "epoch" and "batch" in hook else Callback)
+        return is_overridden(self, hook, SavingCallback if self._epochs and "batch" in hook else Callback)
 
     def on_train_begin(self, logs=None):
         self._unsaved = 0
@@ -37,7 +45,7 @@ class SavingCallback(ConfiguredCallback):
         self._epoch, self._last_batch = epoch, -1
 
     def on_train_batch_end(self, batch, logs=None):
-        if self.save_freq == "epoch":
+        if self._epochs:
             return
         self._unsaved += batch - self._last_batch  # more than one where a call stands for several steps
         self._last_batch = batch
@@ -46,7 +54,9 @@ class SavingCallback(ConfiguredCallback):
             self.save(self._epoch, batch, logs)
 
     def on_epoch_end(self, epoch, logs=None):
-        if self.save_freq == "epoch":
+        self._epochs_unsaved += 1
+        if self._epochs and self._epochs_unsaved >= self._epochs:
+            self._epochs_unsaved = 0
             self.save(epoch, None, logs)
 
 
@@ -61,7 +71,7 @@ class ModelCheckpoint(SavingCallback, MonitorCallback):
         save_best_only: Save only when `monitor` improves.
         save_weights_only: Call `model.save_weights`, not `model.save`.
         mode: "min", "max" or "auto" (by the metric or its name).
-        save_freq: "epoch", or a number of batches, counted on from epoch to epoch.
+        save_freq: "epoch", "3 epochs", or a number of batches, counted on from epoch to epoch.
         initial_value_threshold: What the first save must beat, with `save_best_only`.
 
     Attributes:
@@ -91,11 +101,11 @@ class ModelCheckpoint(SavingCallback, MonitorCallback):
     remembers = "best", "_epoch", "_unsaved", "_last_batch"
 
     def check(self):
-        endings = (".weights.h5", ".h5") if self.save_weights_only else (".keras", ".h5")
+        endings = (".weights.h5", ".h5", ".hdf5") if self.save_weights_only else (".keras", ".h5", ".hdf5")
         if not self.filepath.endswith(endings):
             raise ValueError(
                 f"ModelCheckpoint(filepath={self.filepath!r}, save_weights_only={self.save_weights_only}): expected a "
-                f"path that ends in {' or '.join(endings)}."
+                f"path that ends in {' or '.join(endings[:2])}."
             )
         self.best = self.initial_value_threshold
 

@@ -1,6 +1,10 @@
 """Logs that wait to be read: a dict of floats whose values stay on the device until somebody looks."""
 
+import re
+
 import numpy as np
+
+from fkeras.core import messages
 
 
 def is_ready(value):
@@ -28,7 +32,36 @@ def _read(value):
     return np.asarray(value) if getattr(value, "ndim", 0) else as_float(value)
 
 
-class Logs(dict):
+def todays_log(name, logs):
+    """Returns the name in `logs` of what Keras 1 and early Keras 2 called "acc": "accuracy"; other names as they are.
+
+    Example:
+        >>> todays_log("val_loss", {"val_loss": 0.5}), todays_log("acc", {"acc": 0.5})
+        ('val_loss', 'acc')
+    """
+    if isinstance(name, str) and name not in logs and name.endswith("acc"):
+        today = re.sub(r"(^|_)acc$", r"\1accuracy", name)
+        if today in logs:
+            messages.old_spelling(f"The log {name!r}", repr(today))
+            return today
+    return name
+
+
+class Record(dict):
+    """A dict that knows the name of old of the accuracy too."""
+
+    def __missing__(self, name):
+        today = todays_log(name, self)
+        if today == name:
+            raise KeyError(name)
+        return self[today]
+
+    def get(self, name, default=None):
+        """Returns the value of that name, or the default."""
+        return super().get(todays_log(name, self), default)
+
+
+class Logs(Record):
     """A dict of name -> float that is computed when a value is first read, not before.
 
     The training loop hands one `Logs` to every hook. Asking for the names (`in`, `len`, iteration) never waits for the
@@ -84,7 +117,7 @@ def _flat(source):
 
 
 def _after(prepare, name):
-    method = getattr(dict, name)
+    method = getattr(Record, name)
 
     def call(self, *args, **kwargs):
         prepare(self)

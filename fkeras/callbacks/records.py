@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 
 from fkeras.callbacks.base import Callback, ConfiguredCallback
-from fkeras.callbacks.logs import as_logs
+from fkeras.callbacks.logs import Record, as_logs
 from fkeras.core.messages import is_main
 from fkeras.core.optional import need
 from fkeras.core.settings import nearest, setting
@@ -35,7 +35,7 @@ class History(Callback):
 
     def __init__(self):
         self.epoch = []
-        self._history, self._unread = {}, []
+        self._history, self._unread = Record(), []
 
     @property
     def history(self):

@@ -1,11 +1,15 @@
-"""Who prints and writes files, and whether messages and progress go to the screen, or to Python's logging."""
+"""Who prints and writes files, whether to the screen or to Python's logging, and what is said of old spellings."""
 
+import contextlib
 import logging
+import sys
+import warnings
 
 import jax
 
 _LOG = logging.getLogger("fkeras")
 _interactive = True
+_old_spellings = True
 
 
 def is_interactive_logging_enabled():
@@ -46,3 +50,60 @@ def is_main():
         True
     """
     return not jax.distributed.is_initialized() or jax.process_index() == 0
+
+
+def is_old_spelling_warning_enabled():
+    """Returns whether old names and arguments are answered with a line that names today's."""
+    return _old_spellings
+
+
+def enable_old_spelling_warning():
+    """Lets old names and arguments be answered with a line that names today's, as is the case at first."""
+    global _old_spellings
+    _old_spellings = True
+
+
+def disable_old_spelling_warning():
+    """Takes old names and arguments without a word.
+
+    Example:
+        >>> disable_old_spelling_warning()
+        >>> Dense(output_dim=3).units
+        3
+        >>> enable_old_spelling_warning()
+    """
+    global _old_spellings
+    _old_spellings = False
+
+
+@contextlib.contextmanager
+def old_spellings_expected():
+    """Within the `with` nothing is said of old spellings: a file is read, which keeps those of its time."""
+    global _old_spellings
+    before, _old_spellings = _old_spellings, False
+    try:
+        yield
+    finally:
+        _old_spellings = before
+
+
+def old_spelling(old, today):
+    """Says at the user's line what an old name or argument is called today (a DeprecationWarning); None: nothing."""
+    if _old_spellings:
+        text = f"{old} is called {today} today." if today else f"{old} exists no more; it is still understood."
+        warnings.warn(text, DeprecationWarning, stacklevel=_outside())
+
+
+def _outside():
+    """Returns the `stacklevel`, for the caller, of the innermost frame that is neither this package's nor the import's.
+
+    `warnings` itself does not count the frames of Python's import.
+    """
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None:
+        name, file = frame.f_globals.get("__name__", ""), frame.f_code.co_filename
+        internal = "importlib" in file and "_bootstrap" in file
+        if not internal and name.partition(".")[0] not in ("fkeras", "importlib"):
+            break
+        level, frame = level + (not internal), frame.f_back
+    return level

@@ -2,7 +2,12 @@
 
 import importlib
 
-EXTRAS = {"PIL": ("Pillow", "images"), "matplotlib": ("matplotlib", "plots")}  # module -> (package, extra of fkeras)
+# module -> (package, extra of fkeras)
+EXTRAS = {
+    "PIL": ("Pillow", "images"),
+    "matplotlib": ("matplotlib", "plots"),
+    "sklearn": ("scikit-learn", "sklearn"),
+}
 
 
 def need(module, what):

@@ -24,6 +24,9 @@ from typing import Any, dataclass_transform, get_args
 
 import numpy as np
 
+from fkeras.core import messages
+from fkeras.core.keras_names import lacking
+
 REQUIRED = inspect.Parameter.empty
 
 # --------------------------------------------------------------------------------------------- names
@@ -183,7 +186,7 @@ class Registry:
         """Returns the entry called `name`. Raises ValueError naming the nearest known names."""
         entry = self.find(name)
         if entry is None:
-            close = nearest(name, self.entries)
+            close = lacking(self.module.partition(".")[2], name) + nearest(name, self.entries)
             raise ValueError(
                 f"Unknown {self.kind} {shortened(name)}.{close} For one of your own, pass the object or name it in "
                 f"`custom_object_scope`.{'' if close else f' Known names: {some(name, self.entries)}'}"
@@ -227,7 +230,8 @@ class Registry:
         number = config.get("shared_object_id") if _shared is not None and self.kind == "layer" else None
         if number in (_shared or ()):
             return _shared[number]
-        made = entry.from_config(inner or {}) if hasattr(entry, "from_config") else entry(**(inner or {}))
+        with messages.old_spellings_expected():
+            made = entry.from_config(inner or {}) if hasattr(entry, "from_config") else entry(**(inner or {}))
         if isinstance(number, int):
             _shared[number] = made
         return made
@@ -375,6 +379,9 @@ def setting(convert: Any = None, default: Any = REQUIRED, *, keyword=False, save
 
 # Other spellings of arguments, filled by `fkeras.compat`: class name -> function(class, kwargs) -> kwargs.
 OLD_SPELLINGS: dict[str, Callable[[type, dict], dict]] = {}
+# Positions that meant other things, likewise: class name -> function(class, args, kwargs) -> args.
+OLD_POSITIONS: dict[str, Callable[[type, tuple, dict], tuple]] = {}
+SILENT: set[str] = set()  # arguments of those that are translated without a word
 
 
 class _Signature:
@@ -503,6 +510,8 @@ def _signature(cls):
 def _bind(cls, args, kwargs):
     """Returns {field: value} for a call, or raises TypeError saying what is missing, doubled or unknown."""
     fields = cls._fields
+    if args and (old := OLD_POSITIONS.get(cls.__name__)):
+        args = old(cls, args, kwargs)
     positional = [n for n, f in fields.items() if not f.keyword]
     if len(args) > len(positional):
         raise TypeError(
@@ -514,9 +523,7 @@ def _bind(cls, args, kwargs):
         doubled = values.keys() & kwargs.keys()
         if not doubled:
             kwargs, values = {**values, **kwargs}, {}
-        for base in cls.__mro__:
-            if old := OLD_SPELLINGS.get(base.__name__):
-                kwargs = old(cls, dict(kwargs))
+        kwargs = todays(cls.__name__, (b.__name__ for b in cls.__mro__), kwargs, cls)
     for name, value in kwargs.items():
         if name not in fields:
             raise TypeError(
@@ -535,12 +542,33 @@ def _bind(cls, args, kwargs):
     return values
 
 
+def todays(what, names, kwargs, cls=None):
+    """Returns keyword arguments in today's spelling; says which were old.
+
+    Args:
+        what: Name of what is called, for the message.
+        names: Where `OLD_SPELLINGS` may know them: of the class and its bases, or "Model.fit".
+    """
+    new = dict(kwargs)
+    for name in names:
+        if old := OLD_SPELLINGS.get(name):
+            new = old(cls, new)
+    gone = [k for k in kwargs if k not in new and k not in SILENT]
+    came = [k for k in new if (k not in kwargs or new[k] is not kwargs[k]) and k != "batch_shape"]
+    if gone:
+        instead = f"{what}({', '.join(f'{k}=' for k in came)})" if came else None
+        messages.old_spelling(f"{what}({', '.join(f'{k}=' for k in gone)})", instead)
+    return new
+
+
 def named_arguments(function):
     """Decorator: a misspelt keyword argument is answered with the nearest names."""
     known = [n for n in inspect.signature(function).parameters if n != "self"]
 
     @functools.wraps(function)
     def call(*args, **kwargs):
+        if any(name not in known for name in kwargs):
+            kwargs = todays(function.__name__, [f"Model.{function.__name__}"], kwargs)
         for name in kwargs:
             if name not in known:
                 raise TypeError(

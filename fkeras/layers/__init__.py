@@ -1,6 +1,7 @@
 """Layers by Keras's names; see `fkeras.layers.contract.base` for the contract they follow."""
 
-from fkeras.core.settings import deserialize, nearest, serialize
+from fkeras.core import names
+from fkeras.core.settings import deserialize, serialize
 from fkeras.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from fkeras.layers.adaptive_pooling import (
     AdaptiveAveragePooling1D,
@@ -285,9 +286,9 @@ __all__ = [
 
 def __getattr__(name):
     """Keras's other names of layers (MaxPool2D, Convolution2D, ...)."""
-    if (entry := registry.entries.get(name)) is not None:
+    if name not in names.OTHER_NAMES["layers"] and (entry := registry.entries.get(name)) is not None:
         return entry
-    raise AttributeError(f"fkeras.layers has no {name!r}.{nearest(name, registry.entries)}")
+    return names.find(__name__, name)
 
 
 def __dir__():

@@ -41,6 +41,11 @@ class InputLayer(Layer):
         node.connect(Spec(self.batch_shape, self.input_dtype))
         self._ensure(self.batch_shape)
 
+    @property
+    def input(self):
+        """The symbol itself, as in Keras: a function of a model may begin here."""
+        return self.output
+
     def forward(self, params, state, x, ctx):
         return x, state
 

@@ -7,6 +7,30 @@ from jax import lax
 
 from fkeras.core import dtypes
 from fkeras.core.dtypes import at_least_float32
+from fkeras.core.symbol import Symbol
+
+
+def on_symbols(function):
+    """Decorator: a loss of symbols is a symbol, for `model.add_loss(mse(inputs, outputs))`.
+
+    Example:
+        >>> mean_squared_error(Input((3,)), Input((3,))).shape
+        (None,)
+    """
+
+    @functools.wraps(function)
+    def call(y_true, y_pred, *args, **kwargs):
+        if isinstance(y_true, Symbol) or isinstance(y_pred, Symbol):
+            from fkeras.layers import Lambda
+
+            if isinstance(y_true, Symbol) and isinstance(y_pred, Symbol):
+                return Lambda(lambda pair: function(*pair, *args, **kwargs))([y_true, y_pred])
+            if isinstance(y_true, Symbol):
+                return Lambda(lambda y_true: function(y_true, y_pred, *args, **kwargs))(y_true)
+            return Lambda(lambda y_pred: function(y_true, y_pred, *args, **kwargs))(y_pred)
+        return function(y_true, y_pred, *args, **kwargs)
+
+    return call
 
 
 def same_rank(y_true, y_pred):

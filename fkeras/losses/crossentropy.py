@@ -10,7 +10,7 @@ import numpy as np
 
 from fkeras.core.settings import setting
 from fkeras.losses import targets
-from fkeras.losses.arrays import clip_probabilities, on_floats, on_labels
+from fkeras.losses.arrays import clip_probabilities, on_floats, on_labels, on_symbols
 from fkeras.losses.base import STANDARD, Standard, registry
 
 
@@ -59,6 +59,7 @@ def spread(y_true, label_smoothing, classes):
 
 
 @registry.register("bce", "BCE")
+@on_symbols
 @on_floats
 def binary_crossentropy(y_true, y_pred, from_logits=False, label_smoothing=0.0, axis=-1):
     """Mean over `axis` of -y log p - (1 - y) log(1 - p).
@@ -80,6 +81,7 @@ def binary_crossentropy(y_true, y_pred, from_logits=False, label_smoothing=0.0, 
 
 
 @registry.register
+@on_symbols
 @on_floats
 def categorical_crossentropy(y_true, y_pred, from_logits=False, label_smoothing=0.0, axis=-1):
     """-sum(y log p) over the classes on `axis`; targets are one-hot or distributions.
@@ -104,6 +106,7 @@ def categorical_crossentropy(y_true, y_pred, from_logits=False, label_smoothing=
 
 
 @registry.register
+@on_symbols
 @on_labels
 def sparse_categorical_crossentropy(y_true, y_pred, from_logits=False, ignore_class=None, axis=-1):
     """-log p[y]: crossentropy for targets that are class numbers.

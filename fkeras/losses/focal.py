@@ -5,12 +5,13 @@ import jax.numpy as jnp
 
 from fkeras.core.settings import setting
 from fkeras.losses import targets
-from fkeras.losses.arrays import clip_probabilities, on_floats, on_labels, power
+from fkeras.losses.arrays import clip_probabilities, on_floats, on_labels, on_symbols, power
 from fkeras.losses.base import Standard, registry
 from fkeras.losses.crossentropy import axis_number, elementwise_bce, need_one_shape, smoothing, spread
 
 
 @registry.register
+@on_symbols
 @on_floats
 def binary_focal_crossentropy(
     y_true,
@@ -52,6 +53,7 @@ def binary_focal_crossentropy(
 
 
 @registry.register
+@on_symbols
 @on_floats
 def categorical_focal_crossentropy(
     y_true, y_pred, alpha=0.25, gamma=2.0, from_logits=False, label_smoothing=0.0, axis=-1

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 
 from fkeras.losses import targets
-from fkeras.losses.arrays import on_floats
+from fkeras.losses.arrays import on_floats, on_symbols
 from fkeras.losses.base import Standard, registry
 
 
@@ -13,6 +13,7 @@ def _signed(y_true):
 
 
 @registry.register
+@on_symbols
 @on_floats
 def hinge(y_true, y_pred):
     """Mean over the last axis of max(1 - y_true * y_pred, 0); targets are -1 and 1, or 0 and 1.
@@ -25,6 +26,7 @@ def hinge(y_true, y_pred):
 
 
 @registry.register
+@on_symbols
 @on_floats
 def squared_hinge(y_true, y_pred):
     """Mean over the last axis of max(1 - y_true * y_pred, 0)^2; targets are -1 and 1, or 0 and 1.
@@ -37,6 +39,7 @@ def squared_hinge(y_true, y_pred):
 
 
 @registry.register
+@on_symbols
 @on_floats
 def categorical_hinge(y_true, y_pred):
     """max(neg - pos + 1, 0): the margin of the right class over the best wrong one. Targets are one-hot.

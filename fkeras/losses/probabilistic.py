@@ -3,11 +3,12 @@
 import jax.numpy as jnp
 
 from fkeras.core import dtypes
-from fkeras.losses.arrays import on_floats
+from fkeras.losses.arrays import on_floats, on_symbols
 from fkeras.losses.base import Standard, registry
 
 
 @registry.register("kld", "KLD", "kullback_leibler_divergence")
+@on_symbols
 @on_floats
 def kl_divergence(y_true, y_pred):
     """sum over the last axis of y log(y / p), with both held inside [epsilon, 1].
@@ -21,6 +22,7 @@ def kl_divergence(y_true, y_pred):
 
 
 @registry.register
+@on_symbols
 @on_floats
 def poisson(y_true, y_pred):
     """Mean over the last axis of p - y log(p + epsilon): negative log-likelihood of counts y at rates p.

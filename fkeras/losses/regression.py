@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 
 from fkeras.core import dtypes
-from fkeras.losses.arrays import on_floats
+from fkeras.losses.arrays import on_floats, on_symbols
 from fkeras.losses.base import Standard, registry
 
 
 @registry.register("mse", "MSE")
+@on_symbols
 @on_floats
 def mean_squared_error(y_true, y_pred):
     """Mean over the last axis of (y_true - y_pred)^2.
@@ -25,6 +26,7 @@ def mean_squared_error(y_true, y_pred):
 
 
 @registry.register("mae", "MAE")
+@on_symbols
 @on_floats
 def mean_absolute_error(y_true, y_pred):
     """Mean over the last axis of |y_true - y_pred|.
@@ -37,6 +39,7 @@ def mean_absolute_error(y_true, y_pred):
 
 
 @registry.register("mape", "MAPE")
+@on_symbols
 @on_floats
 def mean_absolute_percentage_error(y_true, y_pred):
     """Mean over the last axis of 100 |y_true - y_pred| / max(|y_true|, epsilon).
@@ -50,6 +53,7 @@ def mean_absolute_percentage_error(y_true, y_pred):
 
 
 @registry.register("msle", "MSLE")
+@on_symbols
 @on_floats
 def mean_squared_logarithmic_error(y_true, y_pred):
     """Mean over the last axis of (log(1 + y_true) - log(1 + y_pred))^2, with both held at epsilon or above.
@@ -63,6 +67,7 @@ def mean_squared_logarithmic_error(y_true, y_pred):
 
 
 @registry.register("huber_loss")
+@on_symbols
 @on_floats
 def huber(y_true, y_pred, delta=1.0):
     """Squared error near zero, absolute error beyond `delta`; mean over the last axis.
@@ -82,6 +87,7 @@ def huber(y_true, y_pred, delta=1.0):
 
 
 @registry.register("logcosh")
+@on_symbols
 @on_floats
 def log_cosh(y_true, y_pred):
     """Mean over the last axis of log(cosh(y_pred - y_true)), without overflow.
@@ -95,6 +101,7 @@ def log_cosh(y_true, y_pred):
 
 
 @registry.register("cosine", "cosine_proximity")
+@on_symbols
 @on_floats
 def cosine_similarity(y_true, y_pred, axis=-1):
     """Minus the cosine of the angle between target and prediction along `axis`: -1 is best, 0 orthogonal.

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 
 from fkeras.core import dtypes
 from fkeras.core.settings import setting
-from fkeras.losses.arrays import on_floats
+from fkeras.losses.arrays import on_floats, on_symbols
 from fkeras.losses.base import Standard, registry
 
 
@@ -14,6 +14,7 @@ def axes(value):
 
 
 @registry.register
+@on_symbols
 @on_floats
 def dice(y_true, y_pred, axis=None):
     """1 - 2 sum(y p) / (sum(y) + sum(p) + epsilon), sums over `axis`.
@@ -34,6 +35,7 @@ def dice(y_true, y_pred, axis=None):
 
 
 @registry.register
+@on_symbols
 @on_floats
 def tversky(y_true, y_pred, alpha=0.5, beta=0.5, axis=None):
     """1 - s / (s + alpha sum(y (1 - p)) + beta sum((1 - y) p) + epsilon), s = sum(y p), sums over `axis`.

@@ -2,6 +2,7 @@
 
 import importlib
 
+from fkeras.core import names
 from fkeras.core.settings import (
     custom_object_scope,
     deserialize,
@@ -45,7 +46,7 @@ _WHEN_ASKED = {"to_json": "configs"} | dict.fromkeys(
 def __getattr__(name):
     """What reads and writes files is imported when it is asked for: a tenth of the time `import fkeras` would take."""
     if name not in _WHEN_ASKED:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return names.find(__name__, name)
     value = globals()[name] = getattr(importlib.import_module(f"fkeras.saving.{_WHEN_ASKED[name]}"), name)
     return value
 

@@ -136,8 +136,8 @@ def _shape_told(out, age):
     return _without_groups(_without("output_shape")(out, age), age)
 
 
-def _merge(out, age):
-    """Keras 1's one layer for all ways of merging."""
+def merge_of_today(out, age=None):
+    """Returns the config of the layer that Keras 1's one layer for all ways of merging is today."""
     given = out["config"]
     mode, name = given.get("mode"), given.get("name") or out.get("name")
     if mode not in _MERGES_1 or given.get("mode_type", "raw") != "raw":
@@ -190,7 +190,7 @@ _LAYERS = {
     "Discretization": _without("dtype"),
     "CategoryEncoding": _without("dtype"),
     "MultiHeadAttention": _without("query_shape", "key_shape", "value_shape"),
-    "Merge": _merge,
+    "Merge": merge_of_today,
     **dict.fromkeys(("LossScaleOptimizer", "LossScaleOptimizerV3"), _loss_scale),
     **dict.fromkeys(
         (

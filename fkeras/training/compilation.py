@@ -39,6 +39,7 @@ class Compilation:
     optimizer = None
     stop_training = stop_evaluating = stop_predicting = False
     _compiled = None
+    _trained_at_compile = frozenset()
     _programs = None
     _last_trained = None, None  # the program of the last training step, and what `compile` had fixed then
     _lone_rows = 0  # predictions of a single row, one after the other; once at `LONE_ROWS` it does not fall back
@@ -124,6 +125,7 @@ class Compilation:
             "steps_per_execution": steps_per_execution,
             "jit_compile": jit_compile,
         }
+        self.__dict__["_trained_at_compile"] = frozenset(self.trained_paths()) if self.built else frozenset()
         self._seed = rng.next_seed()
         self._programs, self._objective_cache, self._paces = Programs(), {}, {}
         self.__dict__["_lone_rows"] = 0
@@ -320,6 +322,14 @@ class Compilation:
 
     def _make_program(self, kind, objectives, devices, draws):
         trained = frozenset(self.trained_paths())
+        if kind == "train" and not trained and self._trained_at_compile:
+            trained = self._trained_at_compile
+            warnings.warn(
+                f"{self.label}: all of its weights were frozen after compile(). Those that were trained then are "
+                f"trained on, as in Keras 2, whose GANs freeze a discriminator so; Keras 3 trains nothing. To freeze "
+                f"it here, set `trainable` before compile().",
+                stacklevel=5,
+            )
         if {"train": self.train_step, "test": self.test_step, "predict": None}[kind] is not None:
             program, compiled = OwnSteps(self, self.optimizer, objectives or [], trained), devices.partition
         else:

@@ -183,9 +183,11 @@ class Trainer(Compilation):
         """Returns the empty metrics for a source, shaped by its first rows; made once for a program."""
         if program.empty is None:
             columns = source.peek()
-            rows = np.ones((1, columns.rows), bool)
-            block = {"x": [a[None] for a in columns.x], "rows": rows}
-            block |= {k: None if v is None else [a[None] for a in v] for k, v in (("y", columns.y), ("w", columns.w))}
+            some = np.arange(self.fixed_batch or columns.rows) % columns.rows
+            rows = np.ones((1, len(some)), bool)
+            block = {"x": [a[some][None] for a in columns.x], "rows": rows}
+            given = ("y", columns.y), ("w", columns.w)
+            block |= {k: None if v is None else [a[some][None] for a in v] for k, v in given}
             batch = jax.tree.map(lambda a: a[0], self._arrange(block, False))
             ts = self._train_state(program, None) if training else TrainState(*self.gather(), None, None, None)
             with lock:

@@ -1,7 +1,5 @@
 """Small helpers around data, files, seeds and names."""
 
-import sys
-
 from fkeras.callbacks.progbar import Progbar
 from fkeras.core.messages import (
     disable_interactive_logging,
@@ -18,7 +16,7 @@ from fkeras.core.settings import (
 from fkeras.core.settings import serialize as serialize_keras_object
 from fkeras.data import PyDataset, Sequence
 from fkeras.saving import deserialize_keras_object
-from fkeras.utils import bounding_boxes, old_modules
+from fkeras.utils import bounding_boxes
 from fkeras.utils.arrays import (
     normalize,
     pack_x_y_sample_weight,
@@ -82,8 +80,6 @@ __all__ = [
     "to_categorical",
     "unpack_x_y_sample_weight",
 ]
-
-old_modules.register(sys.modules[__name__])
 
 
 def __dir__():

@@ -48,8 +48,11 @@ def declare(layer, shape):
         if hasattr(type(layer), "_build"):
             _call_build(scratch, shape)
         for name, value in scratch.__dict__.items():
-            if name not in layer.__dict__ and name not in ("_recorder", "_real"):
+            held = layer.__dict__.get(name, scratch)
+            if held is scratch or (held is not value and not name.startswith("_")):  # new, or set anew by `build`
                 object.__setattr__(layer, name, value)
+        for name in ("_recorder", "_real"):
+            layer.__dict__.pop(name, None)
         known[about] = recorder
         _declare_inner(layer, shape, recorder)
     return dict(known[about])
