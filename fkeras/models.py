@@ -3,7 +3,9 @@
 import inspect
 
 import jax
+import numpy as np
 
+from fkeras.core.dtypes import STRING, dtype_name
 from fkeras.core.settings import deserialize, nearest, serialize, some, todays
 from fkeras.core.symbol import Symbol
 from fkeras.core.tree import in_form, is_flat_dict
@@ -11,6 +13,7 @@ from fkeras.graphs.graph import Graph, Traced
 from fkeras.layers.contract import custom
 from fkeras.layers.contract.base import Layer, layers
 from fkeras.layers.contract.shapes import as_shape, is_shape, is_spec
+from fkeras.layers.contract.texts import Prepared, as_column, holds_text, text_array
 from fkeras.layers.input import Input, InputLayer
 from fkeras.training.trainer import Trainer
 
@@ -77,6 +80,8 @@ class Model(Trainer, Layer):
         return {layer.name: layer for layer in self.graph.layers} if self.graph else super().children()
 
     def _ensure(self, shape):
+        if isinstance(shape, Prepared):
+            return
         known = None if self._cell is None else len(self._cell.shapes)
         super()._ensure(shape)
         if self.graph is None and custom.is_keras_style(self) and known != len(self._cell.shapes):
@@ -110,7 +115,7 @@ class Model(Trainer, Layer):
         if args:
             raise TypeError(f"{self.label} takes one argument: one array, or a list or dict of its inputs.")
         x = in_form(x, self._io.inputs)
-        return self._input_tree(x if isinstance(x, (list, tuple, dict)) else [x])
+        return self._given_tree(x if isinstance(x, (list, tuple, dict)) else [x])
 
     def __getstate__(self):
         graph, state = self.graph, super().__getstate__()
@@ -119,7 +124,36 @@ class Model(Trainer, Layer):
 
     # -------------------------------------------------------------------------- inputs and outputs
 
+    @property
+    def host(self):
+        """The `HostPart` of a model that begins with text, else None."""
+        return self.graph.host if self.graph else None
+
+    @property
+    def on_host(self):
+        return self.host is not None
+
+    def prepared(self, x):
+        if self.host is None or isinstance(x, Prepared):
+            return x
+        leaves = jax.tree.leaves(x, is_leaf=is_spec)
+        if any(map(is_spec, leaves)):
+            return Prepared(self.host.specs(leaves))
+        named = list(zip(self.input_specs(), leaves, self.input_names, strict=True))
+        leaves = [as_column(text_array(a, repr(n)) if s.dtype == STRING else a, s.shape) for s, a, n in named]
+        shapes = [tuple(np.shape(a)) for a in leaves]
+        self.check_input(jax.tree.unflatten(jax.tree.structure(self._io.inputs), shapes))
+        return Prepared(self.host.run(leaves))
+
+    def program_specs(self):
+        """Returns the symbols that stand for the inputs of the compiled part: the model's own, unless it has text."""
+        return self.input_specs() if self.host is None else self.host.all_symbols
+
     def _input_tree(self, leaves):
+        """Gives a list of the inputs of the compiled part the form in which programs take them."""
+        return self._given_tree(leaves) if self.host is None else Prepared(leaves)
+
+    def _given_tree(self, leaves):
         """Gives a list (or dict by name) of inputs the form of the graph's inputs."""
         if self._io is None:
             return leaves[0] if len(leaves) == 1 else leaves
@@ -177,8 +211,11 @@ class Model(Trainer, Layer):
         return len(self._io.output_symbols)
 
     def input_consumers(self):
-        """Yields (layer, i) for every layer that is called on the i-th input itself."""
+        """Yields (layer, i) for every layer that is called on the i-th input of the compiled part itself."""
         if self.graph is None:
+            return
+        if self.host is not None:
+            yield from self.host.consumers(self.graph)
             return
         at = {id(s): i for i, s in enumerate(self.graph.input_symbols)}
         for node in self.graph.nodes:
@@ -352,7 +389,7 @@ def _alone(tree):
 def _same_input(symbol):
     """Returns a fresh input for what another model takes as `symbol`."""
     layer = symbol.node.layer
-    return InputLayer(batch_shape=symbol.shape, dtype=str(symbol.dtype), name=f"{layer.name}_of").output
+    return InputLayer(batch_shape=symbol.shape, dtype=dtype_name(symbol.dtype), name=f"{layer.name}_of").output
 
 
 def _common(a, b):
@@ -396,6 +433,18 @@ class Sequential(Model):
     def built(self):
         return self.graph is not None
 
+    @property
+    def on_host(self):
+        """Whether the chain begins with text; of one that was not built yet, whether it may."""
+        if self.graph is None and self.__dict__.get("_chain"):
+            return self._chain[0].on_host
+        return super().on_host
+
+    @property
+    def _begins_with_text(self):
+        first = self._chain[0]
+        return first.on_host and (getattr(first, "only_host", True) or self.__dict__.get("_takes_text", False))
+
     def add(self, layer, rebuild=True):
         """Adds a layer at the end; one that cannot fit after the others is refused here.
 
@@ -428,10 +477,12 @@ class Sequential(Model):
             )
         if not self._chain and self._head is None:
             if layer.batch_shape is not None:
-                self._begin(InputLayer(batch_shape=layer.batch_shape, name=f"{layer.name}_input"))
+                dtype = "string" if layer.on_host and getattr(layer, "only_host", True) else None
+                self._begin(InputLayer(batch_shape=layer.batch_shape, dtype=dtype, name=f"{layer.name}_input"))
             elif isinstance(layer, Model) and layer.built and layer.graph is not None:
                 if isinstance(layer.graph.inputs, Symbol):
-                    self._begin(InputLayer(batch_shape=layer.input_shape, name=f"{layer.name}_input"))
+                    dtype = "string" if layer.inputs[0].dtype == STRING else None
+                    self._begin(InputLayer(batch_shape=layer.input_shape, dtype=dtype, name=f"{layer.name}_input"))
                 else:  # several inputs, as Keras 1's chains had that began with a Merge
                     self._head = self._tail = jax.tree.map(_same_input, layer.graph.inputs)
         if not layer.built:
@@ -474,7 +525,8 @@ class Sequential(Model):
         if self._head is None and self._chain:
             if not isinstance(shape, tuple):
                 raise ValueError(f"{self.label}: a Sequential model takes one input, got {shape}.")
-            self._begin(InputLayer(batch_shape=(None, *shape[1:])))
+            dtype = "string" if self._begins_with_text else None
+            self._begin(InputLayer(batch_shape=(None, *shape[1:]), dtype=dtype))
             self._head.node.masks = [custom.expected_mask(self, self._head.shape)]
             tail = self._head
             try:
@@ -487,6 +539,12 @@ class Sequential(Model):
         if self.graph is None:
             raise ValueError(f"{self.label} has no layers yet: add() some.")
         super()._ensure(shape)
+
+    def prepared(self, x):
+        if self.graph is None and self._chain and holds_text(x):
+            object.__setattr__(self, "_takes_text", True)
+            self._ensure((None, *(text_array(jax.tree.leaves(x)[0]).shape[1:] or (1,))))
+        return super().prepared(x)
 
     def declare(self, shape):
         if self._head is None:  # the pure `init` of a chain whose shape was not known
@@ -591,7 +649,7 @@ def clone_model(model, input_tensors=None, clone_function=None):
         return type(model).from_config(model.get_config()) if clone_function is None else Sequential(map(copy, model))
     given = jax.tree.leaves(input_tensors)
     begin = given or [
-        InputLayer(batch_shape=s.shape, dtype=str(s.dtype), name=s.node.layer.name).output
+        InputLayer(batch_shape=s.shape, dtype=dtype_name(s.dtype), name=s.node.layer.name).output
         for s in model.graph.input_symbols
     ]
     copies = {id(layer): copy(layer) for layer in model.operations if not isinstance(layer, InputLayer)}

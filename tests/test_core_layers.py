@@ -405,7 +405,10 @@ def test_adapted_statistics_are_keras(keras):
     with pytest.raises(ValueError, match="both mean and variance or neither"):
         make("Normalization", mean=1.0)
     with pytest.raises(TypeError, match="batches that are arrays, got float"):
-        make("Normalization").adapt([1.0, 2.0])
+        make("Normalization").adapt(iter([1.0, 2.0]))
+    layer = make("Normalization")
+    layer.adapt([[1.0], [3.0]])  # a list of numbers is an array
+    np.testing.assert_allclose(layer(np.array([[5.0]])), [[3.0]], **CLOSE)
 
 
 def test_adapted_bins_hold_equally_many():

@@ -7,10 +7,12 @@ place, `Layer.apply`.
 import dataclasses
 
 import jax.numpy as jnp
+import numpy as np
 
 from fkeras.core.settings import nearest
 
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
+STRING = np.dtype(object)  # of symbols that stand for texts, for which JAX has no arrays
 _defaults = {"floatx": "float32", "epsilon": 1e-7, "policy": None, "image_data_format": "channels_last"}
 
 
@@ -42,6 +44,27 @@ class DTypePolicy:
 
     def get_config(self):
         return {"name": self.name}
+
+
+def symbol_dtype(dtype):
+    """Returns the dtype of a symbol: JAX's, or `STRING` for texts.
+
+    Example:
+        >>> symbol_dtype("int8"), symbol_dtype("string") == STRING, symbol_dtype(str) == STRING
+        (dtype('int8'), True, True)
+    """
+    text = dtype is str or dtype is bytes or getattr(dtype, "name", dtype) in ("string", "object")
+    return STRING if text else jnp.dtype(dtype)
+
+
+def dtype_name(dtype):
+    """Returns how configs name the dtype of a symbol: "float32", "string".
+
+    Example:
+        >>> dtype_name(STRING), dtype_name(jnp.dtype("int32"))
+        ('string', 'int32')
+    """
+    return "string" if dtype == STRING else str(dtype)
 
 
 def policy(value=None):

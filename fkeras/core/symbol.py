@@ -5,6 +5,8 @@ import itertools
 import jax
 import numpy as np
 
+from fkeras.core import dtypes
+
 _order = itertools.count()
 
 _UFUNCS = {
@@ -26,14 +28,14 @@ class Symbol:
 
     def __init__(self, shape, dtype="float32", node=None, index=0, name=None):
         self.shape, self.node, self.index, self.name = tuple(shape), node, index, name
-        self.dtype = jax.numpy.dtype(dtype)
+        self.dtype = dtypes.symbol_dtype(dtype)
 
     @property
     def ndim(self):
         return len(self.shape)
 
     def __repr__(self):
-        return f"<Symbol {self.name} {self.dtype}{list(self.shape)}>"
+        return f"<Symbol {self.name} {dtypes.dtype_name(self.dtype)}{list(self.shape)}>"
 
     def _no_numbers(self):
         return (

@@ -40,6 +40,48 @@ def stft_kernel(shape, side="real", window="hann", scaling="density", periodic=F
     return jnp.broadcast_to(jnp.asarray(kernel, dtype), shape)
 
 
+def padded_window(window, length, fft_length, dtype, what):
+    """Returns `fft_length` values: the window in the middle, zeros around it.
+
+    Args:
+        window: "hann", "hamming", values, or None: ones.
+        length: Size of the window.
+        what: What asks, for messages.
+
+    Raises:
+        ValueError: There is no such window, or it has another length.
+    """
+    before = (fft_length - length) // 2
+    if window is None:
+        return jnp.ones(fft_length, dtype)
+    if isinstance(window, str):
+        if window not in ("hann", "hamming"):
+            raise ValueError(f"{what}: expected window 'hann', 'hamming', values or None, got {window!r}.")
+        window = window_values(window, length, periodic=True)
+    window = jnp.asarray(window, dtype)
+    if window.shape != (length,):
+        raise ValueError(f"{what}: expected {length} window values, the sequence length, got shape {window.shape}.")
+    return jnp.pad(window, (before, fft_length - length - before))
+
+
+def extract_windows(x, length, stride):
+    """Returns the windows [..., windows, length] of the last axis."""
+    count = max(0, (x.shape[-1] - length) // stride + 1)
+    return x[..., jnp.arange(count)[:, None] * stride + jnp.arange(length)]
+
+
+def spectra(x, fft_length, stride, values, center=True):
+    """Returns the Fourier transforms of windows along the last axis, complex [..., windows, fft_length / 2 + 1].
+
+    Args:
+        values: Of the window, [fft_length].
+        center: Reflects half a window at both ends, so that window i is around sample i * stride.
+    """
+    if center:
+        x = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(fft_length // 2, fft_length // 2)], mode="reflect")
+    return jnp.fft.rfft(extract_windows(x, fft_length, stride) * values)
+
+
 # Windows by name: functions of the distance u from the middle, in [-1, 1] over the whole window.
 def _cosines(*weights):
     """Sum of cosines over the window: weights[k] * cos(pi k u)."""

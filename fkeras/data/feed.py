@@ -1,17 +1,21 @@
 """From what users hand to fit, evaluate and predict to a checked source of batches."""
 
+import functools
 import warnings
 
 import jax
 import numpy as np
 
 from fkeras import losses as losses_lib
+from fkeras.core.dtypes import STRING
 from fkeras.core.settings import nearest
 from fkeras.core.tree import in_form
 from fkeras.data import files
+from fkeras.data.host import HostSource
 from fkeras.data.pydataset import PyDataset
 from fkeras.data.sources import ArraySource, BatchSource, Columns, host_array, is_rows, make_source
 from fkeras.graphs.graph import is_absent
+from fkeras.layers.contract.texts import as_column, holds_text, lists_as_arrays, text_array
 
 LARGE_BATCH = 256  # rows; larger ones are cut where there are fewer rows
 
@@ -32,7 +36,7 @@ def training_source(model, x, y, sample_weight, class_weight, batch_size, shuffl
         return BatchSource(x, arranged, steps, f"{what}: x", shuffle=shuffle)
     columns = _class_weigher(model, class_weight)(arrange(model, x, y, sample_weight, what))
     _check_lengths(columns, what)
-    source = make_source(columns, _batch_size(model, batch_size, columns.rows, what), shuffle)
+    source = _source(model, columns, _batch_size(model, batch_size, columns.rows, what), shuffle)
     source.goes_on = what == "fit" and steps is not None
     return source
 
@@ -43,7 +47,7 @@ def validation_source(model, source, data, split, batch_size, steps):
         if isinstance(data, (tuple, list)) and len(data) in (1, 2, 3) and not _is_batch_list(data):
             columns = arrange(model, *(*data, None, None)[:3], "fit(validation_data=...)")
             _check_lengths(columns, "fit(validation_data=...)")
-            return source, make_source(columns, _batch_size(model, batch_size, columns.rows, "fit"))
+            return source, _source(model, columns, _batch_size(model, batch_size, columns.rows, "fit"))
         if is_batches(data, None):
             return source, BatchSource(
                 data, lambda batch: arrange_batch(model, batch), steps, "fit: validation_data", goes_on=False
@@ -78,7 +82,7 @@ def prediction_source(model, x, batch_size, steps):
         return BatchSource(x, lambda batch: arrange_batch(model, batch, targets=False), steps, "predict: x")
     columns = arrange(model, x, None, None, "predict")
     _check_lengths(columns, "predict")
-    return make_source(columns, _batch_size(model, batch_size, columns.rows, "predict"))
+    return _source(model, columns, _batch_size(model, batch_size, columns.rows, "predict"))
 
 
 def single_batch(model, x, y, sample_weight, class_weight, targets=True):
@@ -86,7 +90,15 @@ def single_batch(model, x, y, sample_weight, class_weight, targets=True):
     columns = arrange(model, x, y if targets else None, sample_weight, "train_on_batch")
     columns = _class_weigher(model, class_weight)(columns)
     _check_lengths(columns, "train_on_batch")
-    return ArraySource(columns, columns.rows)
+    return ArraySource(prepare(model, columns), columns.rows)
+
+
+def _source(model, columns, batch_size, shuffle=False):
+    """Returns the source of a model's batches from all rows; text among them is read by the model's host part."""
+    if model.host is None:
+        return make_source(columns, batch_size, shuffle)
+    _check_shapes(model, model.input_specs(), columns.x, model.input_names, "the data")
+    return HostSource(columns, batch_size, shuffle, functools.partial(prepare, model), model.host)
 
 
 # ---------------------------------------------------------------------------------------- arrangement
@@ -111,15 +123,23 @@ def _is_batch_list(x):
 
 def arrange(model, x, y, w, what):
     """Returns `Columns` in the order of the model's inputs and outputs."""
+    if model.takes_trees and holds_text(x):
+        raise ValueError(
+            f"{model.label}: it computes in `call`, which is compiled, and JAX has no strings; got text as x. Put its "
+            f"text layers in front: Sequential([TextVectorization(...), model])."
+        )
     if model.input_names is None and isinstance(x, (list, tuple, dict)) and model.takes_trees:
         model.build(jax.tree.map(lambda a: (None, *a.shape[1:]), x))  # a tree of arrays tells a model's inputs
+    if model._io is None and model.on_host and holds_text(x := lists_as_arrays(x)):
+        model.prepared(x)  # a chain that begins with text is built by it
     if model._io is not None:
         x, y = in_form(x, model._io.inputs), in_form(y, model._io.outputs)
     x = _without_columns(model, x)
-    xs = _leaves(x, model.input_names, model.input_ranks, what, "x", "input")
+    texts = [s.dtype == STRING for s in model.input_specs()] if model.host is not None else None
+    xs = _leaves(x, model.input_names, model.input_ranks, what, "x", "input", texts)
     if model._io is not None:  # a column for an input of one feature
         pairs = zip(xs, model.input_specs(), strict=False)
-        xs = [a[:, None] if s.shape[1:] == (1,) and a.ndim == 1 and _is_array(a) else a for a, s in pairs]
+        xs = [_column(a, s) for a, s in pairs]
     names = model.output_names
     if isinstance(y, dict) and names:  # an output that nothing is compared at needs no targets
         y = y | {name: np.zeros(len(xs[0]), np.float32) for name in model.unjudged_outputs() if y.get(name) is None}
@@ -144,6 +164,13 @@ def _without_columns(model, x):
     return given if isinstance(x, dict) else list(given.values())
 
 
+def _column(a, symbol):
+    if _is_array(a):
+        return as_column(a, symbol.shape) if a.ndim == 1 or symbol.dtype == STRING else a
+    in_file = files.stays_in_file(a) and len(a.shape) == 1 and symbol.shape[1:] == (1,)
+    return files.Column(a) if in_file else a
+
+
 def _is_array(a):
     return isinstance(a, (np.ndarray, jax.Array))
 
@@ -160,16 +187,32 @@ def arrange_batch(model, batch, targets=True):
     if not 1 <= len(parts) <= 3:
         raise ValueError(f"A batch is x, (x, y) or (x, y, sample_weight); got a tuple of {len(parts)}.")
     x, y, w = (*parts, None, None)[:3]
-    return arrange(model, x, y if targets else None, w if targets else None, "a batch").map(host_array)
+    return prepare(model, arrange(model, x, y if targets else None, w if targets else None, "a batch"))
 
 
-def _leaves(value, names, ranks, what, argument, noun):
-    """Returns one array per input (or output), from an array, a list or a dict by name."""
+def prepare(model, columns):
+    """Returns a batch as programs take it: arrays in dtypes that JAX keeps, what was text read by the host part."""
+    part = model.host
+    if part is None:
+        return columns.map(host_array)
+    specs, names = model.input_specs(), model.input_names
+    y, w = (None if held is None else [host_array(a) for a in held] for held in (columns.y, columns.w))
+    pairs = list(zip(specs, columns.x, names, strict=True))
+    x = [text_array(a, repr(name)) if s.dtype == STRING else host_array(a) for s, a, name in pairs]
+    _check_shapes(model, specs, x, names, "a batch")
+    x = [np.asarray(a) for a in part.run(x)]
+    check_values(model, x)
+    return Columns(x, y, w)
+
+
+def _leaves(value, names, ranks, what, argument, noun, texts=None):
+    """Returns one array per input (or output), from an array, a list or a dict by name; `texts` says which are text."""
     n = len(names) if names else 1
+    numbers = [_array] * n if texts is None else [_text if text else _array for text in texts]
     if isinstance(value, dict):
         if not names:
             if len(value) == 1:
-                return [_array(v) for v in value.values()]
+                return [numbers[0](v) for v in value.values()]
             raise ValueError(f"{what}: {argument} is a dict, but the model has one {noun}. Give an array.")
         missing = [k for k in names if k not in value]
         if missing:
@@ -177,24 +220,32 @@ def _leaves(value, names, ranks, what, argument, noun):
                 f"{what}: {argument} has no {missing[0]!r}.{nearest(missing[0], value)} The model's {noun}s: "
                 f"{', '.join(names)}; got {', '.join(map(str, value))}."
             )
-        return [_array(value[k]) for k in names]
+        return [read(value[k]) for read, k in zip(numbers, names, strict=True)]
     if isinstance(value, (list, tuple)):
         if n > 1:
             if len(value) != n:
                 raise ValueError(
                     f"{what}: expected {n} arrays for the model's {noun}s ({', '.join(names)}), got {len(value)}."
                 )
-            return [_array(v) for v in value]
+            return [read(v) for read, v in zip(numbers, value, strict=True)]
         is_array = len(value) == 1 and hasattr(value[0], "shape")
         if is_array and (ranks is None or len(value[0].shape) == ranks[0]):
-            return [_array(value[0])]
-        return [_array(value)]
+            return [numbers[0](value[0])]
+        return [numbers[0](value)]
     if n > 1:
         raise ValueError(
             f"{what}: the model has {n} {noun}s ({', '.join(names)}): give {argument} as a list or a dict of arrays, "
             f"got one {type(value).__name__}."
         )
-    return [_array(value)]
+    return [numbers[0](value)]
+
+
+def _text(a):
+    """Returns the rows of a column of text; what stays in a file is read batch by batch."""
+    a = a if files.stays_in_file(a) else text_array(a)
+    if len(a.shape) == 0:
+        raise ValueError(f"Expected an array of texts, got a single one: {str(a)[:40]!r}. Put it into a list.")
+    return a
 
 
 def _array(a):
@@ -202,8 +253,8 @@ def _array(a):
         return files.SparseRows(a)
     if hasattr(a, "to_numpy"):
         a = a.to_numpy()
-    if not hasattr(a, "shape"):
-        a = host_array(a)
+    if not hasattr(a, "shape") or hasattr(a, "detach") or (hasattr(a, "numpy") and not _is_array(a)):
+        a = host_array(a)  # of lists, and of tensors of other libraries
     if len(a.shape) == 0:
         raise ValueError(f"Expected an array of rows, got a single value: {a!r}.")
     return a
@@ -295,7 +346,7 @@ def check(model, source, columns, what, objectives):
 
     Of an iterable of batches it looks at the first one now, and at each when it is read.
     """
-    whole = source.columns if source.in_memory else columns
+    whole = source.whole if source.in_memory else columns
     _check_inputs(model, whole, what)
     own = model.train_step if what in ("fit", "train_on_batch") else model.test_step
     if objectives is not None and own is None:
@@ -326,7 +377,14 @@ def check(model, source, columns, what, objectives):
 
 
 def _check_inputs(model, columns, what):
-    for symbol, a, place in zip(model.input_specs(), columns.x, model.input_names, strict=False):
+    specs = model.program_specs()
+    names = model.input_names if model.host is None else [s.node.layer.name for s in specs]
+    _check_shapes(model, specs, columns.x, names, what)
+    check_values(model, columns.x)
+
+
+def _check_shapes(model, specs, arrays, names, what):
+    for symbol, a, place in zip(specs, arrays, names, strict=False):
         if is_absent(symbol, a):
             continue
         want = tuple(symbol.shape)
@@ -340,7 +398,6 @@ def _check_inputs(model, columns, what):
                 f"{model.label}: expected {place!r} of shape {want} (the batch axis first), "
                 f"got an array of shape {got} in {what}.{hint}"
             )
-    check_values(model, columns.x)
 
 
 def _check_targets(model, columns, what, losses):

@@ -55,6 +55,17 @@ class RowsOf:
         return read_rows(self.array, np.asarray(index) + self.start)
 
 
+class Column(RowsOf):
+    """An array-like [n] as [n, 1]."""
+
+    def __init__(self, array):
+        super().__init__(array, 0, array.shape[0])
+        self.shape = (*self.shape, 1)
+
+    def __getitem__(self, index):
+        return super().__getitem__(index)[:, None]
+
+
 class SparseRows:
     """A sparse matrix of SciPy, whose rows become dense when they are read."""
 
@@ -73,7 +84,7 @@ def read_rows(a, rows):
     """Reads rows in any order; HDF5 wants them ascending."""
     if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
         out = np.asarray(a[int(rows[0]) : int(rows[0]) + len(rows)])
-        if isinstance(a, np.ndarray) and out.flags.c_contiguous:
+        if isinstance(a, np.memmap) and out.flags.c_contiguous:
             # A memory map: its pages come here, in the thread that reads ahead, and no copy is taken.
             out.reshape(-1).view(np.uint8)[::PAGE_BYTES].max(initial=0)
         return out

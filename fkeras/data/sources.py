@@ -320,6 +320,7 @@ class ArraySource(RowSource):
     """Arrays in memory."""
 
     in_memory = True
+    whole = property(lambda self: self.columns)  # all rows, to be looked at before they are used
     on_device = None  # a copy of the columns, once they were put there
 
     def __init__(self, columns, batch_size, shuffle=False):
@@ -351,11 +352,13 @@ class ArraySource(RowSource):
 class FileSource(RowSource):
     """Arrays that stay in their file (h5py data sets, memory maps): read batch by batch, never whole."""
 
+    joins = True  # whether several batches may be read at once
+
     def reader(self, order_seed=None, share=WHOLE, start=0):
         order, width = self.order(order_seed, start), share.width(self.batch_size)
         order = np.arange(self.rows) if order is None else order
         row = sum(a[:1].nbytes for a in self.peek().all())
-        at_once = max(READ_BYTES // (row * self.batch_size), 1) if share == WHOLE else 1  # batches in a call
+        at_once = max(READ_BYTES // (row * self.batch_size), 1) if share == WHOLE and self.joins else 1  # batches
 
         def mine(start):
             rows = order[start : start + self.batch_size * at_once]
@@ -369,12 +372,16 @@ class FileSource(RowSource):
                     announce(mine(start + starts.step))
                     rows = mine(start)
                     take = rows if len(rows) else order[start:][:1]  # filled with a row that counts nothing
-                    read = self.columns.map(lambda a, take=take: host_array(files.read_rows(a, take)))
+                    read = self.read(take)
                     for at in range(0, len(take), width):
                         part = read.map(lambda a, at=at: a[at : at + width])
                         yield Columns(part.x, part.y, part.w, min(len(rows) - at, width))
 
         return Reader(batches(), width, Share(width), self.pool)
+
+    def read(self, rows):
+        """Returns `Columns` of these rows, an int array."""
+        return self.columns.map(lambda a: host_array(files.read_rows(a, rows)))
 
     def peek(self):
         return self.columns.map(lambda a: host_array(np.asarray(a[:8])))

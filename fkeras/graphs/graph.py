@@ -10,13 +10,14 @@ import collections
 import jax
 
 from fkeras.core.symbol import Node, Symbol
+from fkeras.graphs.host import host_part
 from fkeras.graphs.trim import cut, find_cuts
 from fkeras.layers.contract import custom
 from fkeras.layers.contract.masks import spread
 from fkeras.layers.contract.shapes import Spec, is_shape, is_spec
 from fkeras.layers.input import Input, InputLayer
 
-_BY_ID = ("_call", "_place", "_cuts")  # attributes of a graph whose keys are ids of this process
+_BY_ID = ("_call", "_place", "_cuts", "host")  # attributes of a graph whose keys are ids of this process
 
 
 class Traced:
@@ -78,6 +79,7 @@ class Graph:
         # Random keys are folded by place, not by name: default names count over the process, a rerun's are others.
         self._place = {id(layer): place for place, layer in enumerate(self.layers)}
         self._cuts = find_cuts(self.nodes, self.output_symbols)
+        self.host = host_part(self)
 
     def __getstate__(self):
         """What pickle and deepcopy take. All calls in their order come first: following them back nests too deep."""
@@ -149,20 +151,30 @@ class Graph:
         return out
 
     def forward(self, params, state, x, ctx):
-        """Replays the calls on the arrays `x`, a tree like `inputs`; returns the tree of outputs, state and masks."""
-        flat = jax.tree.leaves(x, is_leaf=lambda a: a is None)
-        values = {id(s): None if is_absent(s, a) else a for s, a in zip(self.input_symbols, flat, strict=True)}
+        """Replays the calls on the arrays `x`; returns the tree of outputs, state and masks.
+
+        `x` is a tree like `inputs`, or `Prepared` for a graph with text among them.
+        """
+        values, inner = {}, {}
+        if self.host is not None:
+            values, inner = self.host.values(x)
+        else:
+            flat = jax.tree.leaves(x, is_leaf=lambda a: a is None)
+            values = {id(s): None if is_absent(s, a) else a for s, a in zip(self.input_symbols, flat, strict=True)}
         masks = dict.fromkeys(values)
-        if ctx.mask is not None:
+        if ctx.mask is not None and self.host is None:
             given = jax.tree.leaves(ctx.mask, is_leaf=lambda m: m is None)
             masks.update(zip(map(id, self.input_symbols), given, strict=False))
         new_state = dict(state)
         for node in self.nodes:
             layer = node.layer
-            if isinstance(layer, InputLayer):
+            if isinstance(layer, InputLayer) or (self.host is not None and id(node) in self.host.on_host):
                 continue
-            inputs = jax.tree.map(lambda s: values[id(s)], node.inputs)
-            mask = jax.tree.map(lambda s: masks[id(s)], node.inputs)
+            if id(node) in inner:
+                inputs, mask = inner[id(node)], None
+            else:
+                inputs = jax.tree.map(lambda s: values[id(s)], node.inputs)
+                mask = jax.tree.map(lambda s: masks[id(s)], node.inputs)
             if node.mask is not None:
                 mask = jax.tree.map(lambda s: values[id(s)], node.mask)
             if mask is None and (sizes := self._cuts.get(id(node))):

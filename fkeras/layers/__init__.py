@@ -71,9 +71,11 @@ from fkeras.layers.dropout import (
     SpatialDropout3D,
 )
 from fkeras.layers.embedding import Embedding, ReversibleEmbedding
+from fkeras.layers.hashing import HashedCrossing, Hashing
 from fkeras.layers.input import Input, InputLayer
 from fkeras.layers.jax_layer import JaxLayer
 from fkeras.layers.locally_connected import LocallyConnected1D, LocallyConnected2D
+from fkeras.layers.lookup import IntegerLookup, StringLookup
 from fkeras.layers.merging import (
     Add,
     Average,
@@ -129,6 +131,8 @@ from fkeras.layers.resizing import (
     ZeroPadding3D,
 )
 from fkeras.layers.scaling import CustomScaleLayer, LayerScale  # noqa: F401 (they are in files)
+from fkeras.layers.spectrograms import MelSpectrogram, STFTSpectrogram
+from fkeras.layers.text import TextVectorization
 from fkeras.layers.wrappers import Bidirectional, TimeDistributed, Wrapper
 
 __all__ = [
@@ -195,10 +199,13 @@ __all__ = [
     "GlobalMaxPooling3D",
     "GroupNormalization",
     "GroupQueryAttention",
+    "HashedCrossing",
+    "Hashing",
     "Identity",
     "Input",
     "InputLayer",
     "InputSpec",
+    "IntegerLookup",
     "JaxLayer",
     "LSTMCell",
     "Lambda",
@@ -212,6 +219,7 @@ __all__ = [
     "MaxPooling2D",
     "MaxPooling3D",
     "Maximum",
+    "MelSpectrogram",
     "Minimum",
     "MixUp",
     "MultiHeadAttention",
@@ -247,6 +255,7 @@ __all__ = [
     "Reshape",
     "Resizing",
     "ReversibleEmbedding",
+    "STFTSpectrogram",
     "SeparableConv1D",
     "SeparableConv2D",
     "SimpleRNN",
@@ -258,7 +267,9 @@ __all__ = [
     "SpatialDropout3D",
     "SpectralNormalization",
     "StackedRNNCells",
+    "StringLookup",
     "Subtract",
+    "TextVectorization",
     "TimeDistributed",
     "UnitNormalization",
     "UpSampling1D",

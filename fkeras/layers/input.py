@@ -1,5 +1,6 @@
 """Where a graph begins."""
 
+from fkeras.core.dtypes import dtype_name, symbol_dtype
 from fkeras.core.symbol import Node
 from fkeras.layers.contract.base import Layer, layers
 from fkeras.layers.contract.shapes import Spec, as_shape
@@ -34,7 +35,7 @@ class InputLayer(Layer):
         super().__init__(name=name, batch_shape=as_shape(batch_shape), **kwargs)
         object.__setattr__(self, "shape", self.batch_shape[1:])
         object.__setattr__(self, "batch_size", self.batch_shape[0])
-        object.__setattr__(self, "input_dtype", str(dtype or "float32"))
+        object.__setattr__(self, "input_dtype", dtype_name(symbol_dtype(dtype or "float32")))
         object.__setattr__(self, "optional", bool(optional))
         node = Node(self, [], 0)
         object.__setattr__(self, "_nodes", (node,))

@@ -10,6 +10,9 @@ from fkeras.core import dtypes
 from fkeras.core.dtypes import at_least_float32
 from fkeras.core.settings import choice, optional, positive_int, setting
 from fkeras.layers.contract.base import Layer, Weight, layers
+from fkeras.layers.contract.shapes import Spec
+from fkeras.layers.contract.texts import batches_of
+from fkeras.layers.contract.variables import revision
 
 # -------------------------------------------------------------------------------------- pure functions
 
@@ -80,24 +83,59 @@ def batch_statistics(batches, axes):
     return mean, variance, count
 
 
-def batches_of(data):
-    """Yields the arrays of `data`: an array, or an iterable or indexable of batches (x, or a tuple that starts with x).
+def encode_on_host(indices, depth, mode, dtype="float32"):
+    """As `encode_categories`, of a NumPy array with NumPy; an index of -1 is no category.
 
     Raises:
-        TypeError: It is neither.
+        ValueError: "multi_hot" or "count" of more than two axes.
+
+    Example:
+        >>> encode_on_host(np.array([[0, 0, -1]]), 2, "count").tolist()
+        [[2.0, 0.0]]
     """
-    if hasattr(data, "__array__"):
-        yield np.asarray(data)
-        return
-    if not hasattr(data, "__iter__") and hasattr(data, "__getitem__") and hasattr(data, "__len__"):
-        data = (data[i] for i in range(len(data)))
-    if not hasattr(data, "__iter__") or isinstance(data, (str, bytes, dict)):
-        raise TypeError(f"adapt: expected an array or an iterable of batches, got {type(data).__name__}.")
-    for batch in data:
-        batch = batch[0] if isinstance(batch, (list, tuple)) and hasattr(batch[0], "shape") else batch
-        if not hasattr(batch, "shape"):
-            raise TypeError(f"adapt: expected batches that are arrays, got {type(batch).__name__}. Try np.array(data).")
-        yield np.asarray(batch)
+    indices = np.atleast_1d(indices)
+    shape = encoded_shape(indices.shape, depth, mode)
+    if mode != "one_hot" and indices.ndim > 2:
+        raise ValueError(f"expected indices [B, N] for output_mode={mode!r}, got shape {indices.shape}.")
+    flat = indices.reshape(-1, 1 if mode == "one_hot" else indices.shape[-1])
+    out = np.zeros((len(flat), depth), dtype)
+    rows, places = np.nonzero(flat >= 0)
+    at = rows, flat[rows, places]
+    if mode == "count":
+        np.add.at(out, at, 1)
+    else:
+        out[at] = 1
+    return out.reshape(shape)
+
+
+def encoded_shape(shape, depth, mode, label=None):
+    """Returns the shape of `encode_categories`; sizes that are not known are None.
+
+    Args:
+        label: Of a layer that is called in a graph, where rows must stay rows.
+
+    Raises:
+        ValueError: They would not.
+    """
+    if label is not None and len(shape) == 1 and mode != "one_hot":
+        raise ValueError(
+            f"{label}: output_mode={mode!r} makes one vector of a row, but the input has rows of no axis, shape "
+            f"{tuple(shape)}. Begin with Input((1,), ...)."
+        )
+    if mode == "one_hot":
+        return (*(shape[:-1] if len(shape) > 1 and shape[-1] == 1 else shape), depth)
+    return (*shape[:1], *shape[2:], depth) if len(shape) > 1 else (depth,)
+
+
+def sorted_place(bounds, x):
+    """Returns how many of the rising `bounds` lie below each of `x`."""
+    return _searched(bounds, x, "left")
+
+
+def _searched(bounds, x, side):
+    # Compared with all of them where they are few, else halved: no loop, which would be in exports a While.
+    method = "compare_all" if len(bounds) <= 256 else "scan_unrolled"
+    return jnp.searchsorted(bounds, x, side=side, method=method).astype(jnp.int32)
 
 
 # --------------------------------------------------------------------------------------------- layers
@@ -107,9 +145,10 @@ def _number_or_list(value):
     return value.tolist() if hasattr(value, "tolist") else list(value) if isinstance(value, tuple) else value
 
 
-def _dense(value):
+def dense_only(value):
+    """Converter of `sparse` and `ragged`."""
     if value:
-        raise ValueError("sparse arrays do not exist in JAX; leave it out for a dense one.")
+        raise ValueError("sparse and ragged arrays do not exist in JAX; leave it out for a dense one.")
     return False
 
 
@@ -265,6 +304,12 @@ def _chain(first, rest):
     yield from rest
 
 
+def _tokens(value):
+    if value is None:
+        raise ValueError("expected the number of categories: CategoryEncoding(num_tokens).")
+    return positive_int(value)
+
+
 @layers.register
 class CategoryEncoding(Layer):
     """Encodes whole numbers as vectors of `num_tokens`; see `encode_categories`.
@@ -281,11 +326,11 @@ class CategoryEncoding(Layer):
         [[0.0, 0.0, 0.0, 1.0], [1.0, 0.0, 0.0, 0.0]]
     """
 
-    num_tokens: int = setting(positive_int)
+    num_tokens: int = setting(_tokens, None)
     output_mode: str = setting(
         lambda m: choice("multi_hot", "one_hot", "count")("multi_hot" if m == "binary" else m), "multi_hot"
     )
-    sparse: bool = setting(_dense, False)
+    sparse: bool = setting(dense_only, False)
     takes_ints = "only"
 
     def pack(self, x, count_weights=None):
@@ -332,11 +377,15 @@ class Discretization(Layer):
     num_bins: Any = setting(optional(positive_int), None)
     epsilon: float = setting(float, 0.01)
     output_mode: str = setting(choice("int", "one_hot", "multi_hot", "count"), "int")
-    sparse: bool = setting(_dense, False)
+    sparse: bool = setting(dense_only, False)
     dtype: Any = setting(dtypes.policy, None, saved=False)
     name: str = setting(default=None)
 
     def check(self):
+        if self.bin_boundaries is not None and self.num_bins is not None:
+            raise ValueError(
+                f"{self.label}: expected bin_boundaries or num_bins, got both: adapt(data) makes num_bins."
+            )
         if self.bin_boundaries is None and self.num_bins is None:
             raise ValueError(f"{self.label}: expected bin_boundaries, or num_bins and a call of adapt(data).")
         object.__setattr__(self, "_boundaries", self.bin_boundaries)
@@ -352,14 +401,18 @@ class Discretization(Layer):
         values = np.concatenate([b.astype(np.float64).ravel() for b in batches_of(data)])
         steps = np.arange(1, self.num_bins) / self.num_bins
         object.__setattr__(self, "_boundaries", np.quantile(values, steps).tolist())
+        revision.changed()
+
+    @property
+    def flags(self):
+        """Programs hold the boundaries as constants: those of others are of the past."""
+        return *super().flags, tuple(self._boundaries or ())
 
     def forward(self, params, state, x, ctx):
         if self._boundaries is None:
             raise ValueError(f"{self.label} has no boundaries yet: call adapt(data), or give bin_boundaries.")
         bounds = jnp.asarray(self._boundaries, x.dtype)
-        # Compared with all of them where they are few, else halved: no loop, which would be in exports a While.
-        method = "compare_all" if len(bounds) <= 256 else "scan_unrolled"
-        bins = jnp.searchsorted(bounds, x, side="right", method=method).astype(jnp.int32)
+        bins = _searched(bounds, x, "right")
         if self.output_mode == "int":
             return bins, state
         return encode_categories(bins, len(self._boundaries) + 1, self.output_mode, dtype=x.dtype), state
@@ -368,3 +421,18 @@ class Discretization(Layer):
         config = super().get_config() | {"bin_boundaries": self._boundaries}
         del config["trainable"]  # Keras's constructor takes none
         return config
+
+    @classmethod
+    def from_config(cls, config):
+        boundaries = config.get("bin_boundaries")
+        if boundaries is None or config.get("num_bins") is None:
+            return super().from_config(config)
+        layer = super().from_config(config | {"bin_boundaries": None})  # one that was adapted
+        object.__setattr__(layer, "_boundaries", [float(b) for b in boundaries])
+        return layer
+
+    def compute_output_spec(self, x):
+        bins = self.num_bins if self._boundaries is None else len(self._boundaries) + 1
+        if self.output_mode == "int":
+            return Spec(x.shape, "int32")
+        return Spec(encoded_shape(x.shape, bins, self.output_mode), self.dtype.compute_dtype)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fkeras.core.operations import op, row
-from fkeras.core.windows import window_values
+from fkeras.core.windows import padded_window, spectra
 
 HOME = "math"
 
@@ -150,21 +150,6 @@ def irfft(x, fft_length=None):
     return jnp.fft.irfft(_complex(x, "irfft"), n=fft_length)
 
 
-def _window(window, length, fft_length, dtype, name):
-    """Returns `fft_length` values: the window in the middle, zeros around it."""
-    before = (fft_length - length) // 2
-    if window is None:
-        return jnp.ones(fft_length, dtype)
-    if isinstance(window, str):
-        if window not in ("hann", "hamming"):
-            raise ValueError(f"ops.{name}: expected window 'hann', 'hamming', values or None, got {window!r}.")
-        window = window_values(window, length, periodic=True)
-    window = jnp.asarray(window, dtype)
-    if window.shape != (length,):
-        raise ValueError(f"ops.{name}: expected {length} window values, the sequence length, got shape {window.shape}.")
-    return jnp.pad(window, (before, fft_length - length - before))
-
-
 @op(HOME, "STFT", settings="sequence_length sequence_stride fft_length window center")
 def stft(x, sequence_length, sequence_stride, fft_length, window="hann", center=True):
     """Fourier transforms of windows along the last axis: (real, imaginary), each [..., windows, fft_length / 2 + 1].
@@ -186,16 +171,8 @@ def stft(x, sequence_length, sequence_stride, fft_length, window="hann", center=
         raise TypeError(f"ops.stft: expected float32, got {x.dtype}. Cast it first: ops.cast(x, 'float32').")
     if fft_length < sequence_length:
         raise ValueError(f"ops.stft: fft_length={fft_length} is less than sequence_length={sequence_length}.")
-    values = _window(window, sequence_length, fft_length, x.dtype, "stft")
-    if center:
-        x = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(fft_length // 2, fft_length // 2)], mode="reflect")
-    return _parts(jnp.fft.rfft(extract_windows(x, fft_length, sequence_stride) * values))
-
-
-def extract_windows(x, length, stride):
-    """Returns the windows [..., windows, length] of the last axis."""
-    count = max(0, (x.shape[-1] - length) // stride + 1)
-    return x[..., np.arange(count)[:, None] * stride + np.arange(length)]
+    values = padded_window(window, sequence_length, fft_length, x.dtype, "ops.stft")
+    return _parts(spectra(x, fft_length, sequence_stride, values, center))
 
 
 @op(HOME, "ISTFT", settings="sequence_length sequence_stride fft_length length window center", lists="x")
@@ -211,7 +188,7 @@ def istft(x, sequence_length, sequence_stride, fft_length, length=None, window="
     spectrum = _complex(x, "istft")
     if spectrum.ndim < 2:
         raise ValueError(f"ops.istft: expected [..., windows, frequencies], got shape {spectrum.shape}.")
-    values = _window(window, sequence_length, fft_length, spectrum.real.dtype, "istft")
+    values = padded_window(window, sequence_length, fft_length, spectrum.real.dtype, "ops.istft")
     frames = jnp.fft.irfft(spectrum, n=fft_length) * values
     count = frames.shape[-2]
     total = fft_length + sequence_stride * (count - 1)

@@ -215,7 +215,26 @@ def read_model(filepath, where, custom_objects=None, compile=True):
                     f"Cannot read {where}: the file has weights, but the input shape of its model is not known, so "
                     f"that the model cannot be built. Build it in code, call it on data once, then load_weights."
                 )
+            _load_vocabularies(archive, model, where, file)
     return model
+
+
+def _load_vocabularies(archive, model, where, file):
+    """Gives layers the vocabularies that Keras keeps in files of the archive; here they are in the config."""
+    for path, layer, _ in weights.places(model):
+        if not hasattr(layer, "load_vocabulary"):
+            continue
+        for inner in ("", "/_lookup_layer"):  # of a TextVectorization, by the version of Keras
+            name = f"assets/{path}{inner}/vocabulary.txt"
+            try:
+                archive.getinfo(name)
+            except KeyError:
+                continue
+            try:
+                layer.load_vocabulary(member(archive, name, where).decode(), weights.read_token_weights(file, path))
+            except (ValueError, OverflowError) as err:  # UnicodeDecodeError too
+                raise ValueError(f"Cannot read {where}, {name}: {err}") from err
+            break
 
 
 def load_weights(model, filepath, where, **options):

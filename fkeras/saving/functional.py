@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 
+from fkeras.core.dtypes import dtype_name
 from fkeras.core.settings import custom_object_scope, serialize
 from fkeras.core.symbol import Symbol
 from fkeras.graphs.graph import InputLayer, node_arguments
@@ -32,7 +33,7 @@ def functional_config(model):
     def tensor(symbol):
         if not isinstance(symbol, Symbol):
             return _constant(symbol)
-        about = {"shape": list(symbol.shape), "dtype": str(symbol.dtype), "keras_history": history(symbol)}
+        about = {"shape": list(symbol.shape), "dtype": dtype_name(symbol.dtype), "keras_history": history(symbol)}
         return {"class_name": "__keras_tensor__", "config": about}
 
     def end(symbol):

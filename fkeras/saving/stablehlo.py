@@ -17,7 +17,7 @@ from jax import export
 from fkeras.core import paths
 from fkeras.data import feed
 from fkeras.layers.kernels.convolution import formulation
-from fkeras.saving.tracing import explained, forward_of, free_inputs
+from fkeras.saving.tracing import check_no_text, explained, forward_of, free_inputs
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
@@ -78,6 +78,7 @@ def _inference(model):
 def _training(model, data):
     """Returns (the step, the state it begins with, what it is called with)."""
     model._require_compiled("export")
+    check_no_text(model, "export it")
     source = feed.single_batch(model, *data, *[None] * (4 - len(data)))
     model._ready(source, "export")
     columns = source.peek()

@@ -5,6 +5,7 @@ import contextlib
 import jax
 from jax import export
 
+from fkeras.core.dtypes import STRING
 from fkeras.layers.contract.context import Context
 from fkeras.layers.kernels.convolution import formulation
 
@@ -22,6 +23,16 @@ def explained():
         raise
 
 
+def check_no_text(model, what):
+    """Raises ValueError for a model that begins with text."""
+    if model.host is not None:
+        names = ", ".join(repr(s.name) for s in model.inputs if s.dtype == STRING)
+        raise ValueError(
+            f"{model.label}: cannot {what}: its input {names} is text, which such programs do not read. Export a model "
+            f"of what comes behind its text layers, and call those on the host."
+        )
+
+
 def free_inputs(model, what):
     """Returns the tree of the model's inputs as `jax.ShapeDtypeStruct`s; sizes that are None have names.
 
@@ -34,6 +45,7 @@ def free_inputs(model, what):
     symbols = model.inputs
     if symbols is None:
         raise ValueError(f"{model.label}: cannot {what}: its input shape is not known. Call it on data once.")
+    check_no_text(model, what)
     names, shapes = iter(f"n{i}" for i in range(1 << 30)), []
     for s in symbols:
         shapes.append(

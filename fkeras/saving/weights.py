@@ -20,6 +20,7 @@ from fkeras.saving.old_weights import Stored, read_all
 from fkeras.saving.order import inner_layers, keras_layers, own_weights, store
 
 OLD = "_layer_checkpoint_dependencies"
+_TOKENS = 10_000_000  # in a vocabulary
 _GROUPS = 3_000  # groups that a file may have beside those of the model
 _OTHERS = ("optimizer", "_optimizer", "loss_tracker", "metrics", "_metrics")  # groups that no layer has
 
@@ -102,6 +103,9 @@ def write(model, file):
         files.put_texts(group, name=layer.name)
         for i, v in enumerate(variables):
             files.put_array(group, str(i), v.numpy())
+        if (idf := getattr(layer, "token_weights", lambda: None)()) is not None:  # Keras asks for them here
+            files.put_array(group, "idf_weights", idf)
+            files.put_array(file.create_group(f"{path}/_lookup_layer/vars".lstrip("/")), "idf_weights", idf)
     if model.compiled:
         file.attrs["fkeras_seed"] = model._seed
         if arrays := optimizer_arrays(model):
@@ -191,6 +195,8 @@ def _by_name(model, file):
 
 def _fit(file, path, layer, variables):
     """Returns [(variable, dataset)] of one layer; raises ValueError on a mismatch."""
+    if hasattr(layer, "load_vocabulary"):  # it has none; what Keras keeps for it comes with its vocabulary
+        return []
     exists = file
     for part in path.split("/"):
         exists = exists[part] if files.has(exists, part) else None
@@ -227,12 +233,25 @@ def _unused(file, used):
             if re.split(r"[/\\]", inner)[0] in _OTHERS:
                 continue
             if name == "vars":
-                if len(group[name]) and inner not in used and "seed_generator" not in inner:
+                if len(group[name]) and inner not in used and not re.search("seed_generator|/_lookup_layer/", inner):
                     yield inner
             else:
                 yield from walk(group[name], inner)
 
     yield from walk(file, "")
+
+
+def read_token_weights(file, path):
+    """Returns the weights of tokens that Keras keeps beside a layer's vocabulary (special ones first), or None."""
+    group = file
+    for part in (*path.split("/"), "vars"):
+        group = files.find_group(group, part) if group is not None else None
+    if group is None or not files.has(group, "idf_weights"):
+        return None
+    found = files.get_dataset(group, "idf_weights")
+    if len(found.shape) != 1 or found.shape[0] > _TOKENS or found.dtype.kind != "f":
+        raise ValueError(f"expected idf_weights as a list of up to {_TOKENS} numbers, got {found.dtype}{found.shape}.")
+    return files.read_array(found)
 
 
 def has_any(file):

@@ -325,7 +325,7 @@ class Trainer(Compilation):
             for s in jax.tree.leaves(self.output_specs())
             if None not in s.shape[1:]
         ]
-        batch = max(sum(a[:1].nbytes for a in source.columns.x), sum(sizes)) * source.batch_size
+        batch = max(sum(a[:1].nbytes for a in source.peek().x), sum(sizes)) * source.batch_size
         return 1 << block_steps(2 * batch).bit_length() - 1  # a power of two: batches are joined in pairs
 
     def _direct_outputs(self, x):

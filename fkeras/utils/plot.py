@@ -11,6 +11,7 @@ import subprocess
 
 import jax
 
+from fkeras.core.dtypes import dtype_name
 from fkeras.layers.contract.shapes import is_spec
 from fkeras.layers.input import InputLayer
 
@@ -203,7 +204,7 @@ class _Drawing:
                 rows.append(f"input: {self.of(calls, 'inputs')}")
             rows.append(f"output: {self.of(calls, 'outputs')}")
         if self.dtype and calls:
-            rows.append("dtype: " + ", ".join(dict.fromkeys(str(s.dtype) for s in _symbols(calls[0].outputs))))
+            rows.append("dtype: " + ", ".join(dict.fromkeys(dtype_name(s.dtype) for s in _symbols(calls[0].outputs))))
         if self.trainable and layer.built and layer.weights:
             rows.append("trainable" if layer.trainable else "frozen")
         cells = "".join(f"<tr><td>{html.escape(row)}</td></tr>" for row in rows)

@@ -5,8 +5,10 @@ import inspect
 import jax
 import numpy as np
 
+from fkeras.core.dtypes import STRING
 from fkeras.core.symbol import Symbol
 from fkeras.layers.contract import custom
+from fkeras.layers.contract.texts import is_text, lists_as_arrays
 
 NOTHING = object()  # the first argument of a call that names all its arguments
 
@@ -26,10 +28,21 @@ def first_by_name(layer, kwargs):
     raise TypeError(f"{layer.label}: called on nothing; expected an array or a symbol as its first argument.")
 
 
-def numbers_as_array(x):
-    """Returns an array for nested lists of Python's numbers; anything else as it is."""
+def as_arrays(layer, x):
+    """Returns an array for nested lists of Python's numbers or texts; anything else as it is."""
+    if layer.on_host:
+        return lists_as_arrays(x)
     leaves = jax.tree.leaves(x) if isinstance(x, (list, tuple)) else ()
     return np.asarray(x) if leaves and all(isinstance(leaf, (int, float)) for leaf in leaves) else x
+
+
+def check_text(layer, x):
+    """Raises TypeError for a symbol that stands for text, on a layer that takes numbers."""
+    if not layer.on_host and any(leaf.dtype == STRING for leaf in jax.tree.leaves(x)):
+        raise TypeError(
+            f"{layer.label}: called on a symbol that stands for text, expected numbers. TextVectorization, "
+            f"StringLookup or Hashing makes numbers of it."
+        )
 
 
 def check_kinds(layer, x):
@@ -45,7 +58,7 @@ def check_kinds(layer, x):
     if symbols:
         return
     for leaf in [x] if x is None else leaves:
-        if not _is_array(leaf):
+        if not (_is_array(leaf) or (layer.on_host and is_text(leaf))):
             raise TypeError(
                 f"{layer.label}: expected an array, a symbol made by Input(...), or a list or dict of them, got "
                 f"{_about(leaf)}"

@@ -102,6 +102,7 @@ class Layer(Configured, kw_only=True):
     supports_masking = False  # an input's mask is the output's too
     rows_meet = None  # None: `forward` is traced to find out. True: they do, but for those `ctx.rows` leaves out
     is_operation = False  # an operator between layers: `model.layers` leaves it out
+    on_host = False  # it can compute with NumPy, by `host(x)`, and does where it meets text (contract/host.py)
     named_after = None  # the name of Keras's class, where that is another
     _cell = None
     _nodes = ()
@@ -213,6 +214,7 @@ class Layer(Configured, kw_only=True):
 
     def apply_masked(self, params, state, x, ctx):
         """Computes (y, state, mask of y): what a graph calls, and the one place where a layer's arrays are cast."""
+        x = self.prepared(x)
         if ctx.shared is not None:
             state = ctx.shared.get(id(self), state)
         elif twice := self._reached_twice():
@@ -338,6 +340,7 @@ class Layer(Configured, kw_only=True):
 
     def _trace_specs(self, x, mask):
         """Returns (specs of the outputs, specs of their masks)."""
+        x = self.prepared(x)
         shapes = shapes_of(x)
         sizes = [s for s in jax.tree.leaves(shapes, is_leaf=is_shape)]
         probes = PROBES if has_free_sizes(sizes) else PROBES[:1]
@@ -432,14 +435,14 @@ class Layer(Configured, kw_only=True):
         """Calls the layer on arrays (computes, building at first) or on symbols (adds it to a graph)."""
         if x is NOTHING:
             x, kwargs = arguments.first_by_name(self, kwargs)
-        x = self.pack(arguments.numbers_as_array(x), *args, **kwargs)
+        x = self.pack(arguments.as_arrays(self, x), *args, **kwargs)
         arguments.check_kinds(self, x)
         if (frame := custom.running()) is not None and id(self) in frame.keys:
             return custom.inner_call(frame, self, x, training, mask)
         if is_symbolic(x):
             return self._connect(x, None if training is None else bool(training), mask)
         mask = mask_of(x) if mask is None else mask
-        x = jax.tree.map(jnp.asarray, x)
+        x = self._arrays(x)
         shapes = shapes_of(x)
         with custom.expecting(self, shapes, mask):
             self._ensure(shapes)
@@ -452,6 +455,13 @@ class Layer(Configured, kw_only=True):
         custom.keep_losses(self, ctx.losses)
         return remember_mask(y, mask) if mask is not None else y
 
+    def _arrays(self, x):
+        return jax.tree.map(jnp.asarray, self.prepared(x))
+
+    def prepared(self, x):
+        """Returns the inputs as a program takes them: what reads text, a model or a layer, has read it by then."""
+        return x
+
     def pack(self, x, *args, **kwargs):
         """Returns the one tree that `forward` takes, from the arguments of a call."""
         if custom.is_keras_style(self):
@@ -462,6 +472,7 @@ class Layer(Configured, kw_only=True):
         return x
 
     def _connect(self, x, training=None, mask=None):
+        arguments.check_text(self, x)
         sees = any(custom.is_keras_style(one) for one in self.own_and_inner())
         shapes, seen = shapes_of(x), drawn(x) if mask is None and sees else mask
         with custom.expecting(self, shapes, seen):

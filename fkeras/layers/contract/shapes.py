@@ -3,9 +3,9 @@
 import itertools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from fkeras.core.dtypes import symbol_dtype
 from fkeras.core.symbol import Static, Symbol
 
 BATCH = 2  # the size that stands for an unknown batch while shapes are traced
@@ -18,7 +18,7 @@ class Spec:
     __slots__ = ("dtype", "shape")
 
     def __init__(self, shape, dtype):
-        self.shape, self.dtype = tuple(shape), jnp.dtype(dtype)
+        self.shape, self.dtype = tuple(shape), symbol_dtype(dtype)
 
     def __repr__(self):
         return f"Spec({self.shape}, {self.dtype})"
