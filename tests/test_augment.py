@@ -307,6 +307,18 @@ def test_masks_and_boxes_of_mixed_images_stay_with_them():
         layers.CutMix(bounding_box_format="xyxy")(given, training=True)
 
 
+@pytest.mark.parametrize("count", [1, 5])
+def test_images_have_as_many_boxes_as_asked_for(keras, count):
+    given = _scene(2)
+    own = layers.MaxNumBoundingBoxes(count, bounding_box_format="xyxy")(given)
+    theirs = keras.layers.MaxNumBoundingBoxes(count, bounding_box_format="xyxy")(given)
+    for name in ("boxes", "labels"):
+        np.testing.assert_array_equal(own["bounding_boxes"][name], theirs["bounding_boxes"][name])
+    np.testing.assert_array_equal(own["images"], given["images"])
+    one = layers.MaxNumBoundingBoxes(count, bounding_box_format="xyxy")(jax.tree.map(lambda a: a[0], given))
+    np.testing.assert_array_equal(one["bounding_boxes"]["labels"], own["bounding_boxes"]["labels"][0])
+
+
 def test_messages_of_dicts():
     given = _scene()
     with pytest.raises(ValueError, match="RandomFlip.*: pass bounding_box_format, such as 'xyxy'"):

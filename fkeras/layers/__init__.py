@@ -19,6 +19,7 @@ from fkeras.layers.augment.colors import (
     RandomHue,
     RandomSaturation,
 )
+from fkeras.layers.augment.counts import MaxNumBoundingBoxes
 from fkeras.layers.augment.filters import (
     AutoContrast,
     Equalization,
@@ -207,6 +208,7 @@ __all__ = [
     "LocallyConnected1D",
     "LocallyConnected2D",
     "Masking",
+    "MaxNumBoundingBoxes",
     "MaxPooling1D",
     "MaxPooling2D",
     "MaxPooling3D",

@@ -24,6 +24,7 @@ ROWS = [
     image("Resizing", height=3, width=4, random=False),
     image("Resizing", (2, 3, 5, 6), height=7, width=4, interpolation="bicubic", **FIRST, random=False),
     image("CenterCrop", height=3, width=3, random=False),
+    image("MaxNumBoundingBoxes", max_number=2, random=False),
     image("RandomFlip"),
     image("RandomFlip", (2, 3, 5, 6), mode="horizontal", seed=3, **FIRST),
     image("RandomRotation", factor=0.2),
