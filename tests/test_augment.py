@@ -260,6 +260,22 @@ def test_boxes_and_masks_move_with_the_pixels(kind, kwargs, exact):
     assert jax.tree.map(np.ndim, one) == jax.tree.map(lambda a: np.ndim(a) - 1, given)
 
 
+def test_elastic_fields_are_smooth_and_as_far_as_said():
+    """On a ramp the difference is the displacement; its deviation is 2 s, and neighbours move alike."""
+    ramp = np.broadcast_to(np.arange(64.0, dtype="float32")[None, :, None], (64, 64, 1))
+    for scale in (1.0, 0.5):
+        layer = layers.RandomElasticTransform((1, 1), (scale, scale), fill_mode="nearest", value_range=(0, 63))
+        moved = (_drawn(layer, ramp, 8) - ramp)[:, 16:48, 16:48, 0]
+        np.testing.assert_allclose(moved.std(), 2 * scale, rtol=0.1)
+        assert np.corrcoef(moved[:, :, :-1].ravel(), moved[:, :, 1:].ravel())[0, 1] > 0.85
+        assert abs(np.corrcoef(moved[:, :, :-16].ravel(), moved[:, :, 16:].ravel())[0, 1]) < 0.1
+    given = {name: value for name, value in _scene(2).items() if name != "bounding_boxes"}
+    out = layers.RandomElasticTransform((1, 1), interpolation="nearest")(given, training=True)
+    np.testing.assert_array_equal(out["segmentation_masks"], out["images"][..., :1])
+    with pytest.raises(ValueError, match="it cannot move bounding boxes"):
+        layers.RandomElasticTransform(bounding_box_format="xyxy")(_scene(2), training=True)
+
+
 def test_boxes_of_any_format_and_channels_that_come_first_move_alike():
     given, draw = _scene(), {"training": True, "key": jax.random.key(1)}
     wanted = layers.RandomFlip(bounding_box_format="xyxy").apply({}, {}, given, **draw)[0]["bounding_boxes"]

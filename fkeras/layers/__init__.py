@@ -33,6 +33,7 @@ from fkeras.layers.augment.filters import (
 )
 from fkeras.layers.augment.mixing import CutMix, MixUp
 from fkeras.layers.augment.places import (
+    RandomElasticTransform,
     RandomFlip,
     RandomPerspective,
     RandomRotation,
@@ -228,6 +229,7 @@ __all__ = [
     "RandomColorJitter",
     "RandomContrast",
     "RandomCrop",
+    "RandomElasticTransform",
     "RandomErasing",
     "RandomFlip",
     "RandomGaussianBlur",

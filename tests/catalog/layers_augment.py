@@ -39,6 +39,7 @@ ROWS = [
     image("RandomColorJitter", brightness_factor=0.1, contrast_factor=0.2, hue_factor=0.1, **UNIT),
     image("RandomShear", x_factor=0.3, y_factor=(0.1, 0.2), fill_mode="constant"),
     image("RandomPerspective", factor=(1, 1), scale=0.5),
+    image("RandomElasticTransform", factor=(1, 1), scale=(0.5, 1), **UNIT),
     image("RandomGaussianBlur", factor=(0.9, 1), sigma=(0.5, 1), kernel_size=(3, 5), **UNIT),
     image("RandomSharpness", factor=0.9, **UNIT),
     image("RandomColorDegeneration", (2, 3, 5, 6), factor=(0.1, 0.9), **UNIT, **FIRST),
