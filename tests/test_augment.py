@@ -335,6 +335,28 @@ def test_images_have_as_many_boxes_as_asked_for(keras, count):
     np.testing.assert_array_equal(one["bounding_boxes"]["labels"], own["bounding_boxes"]["labels"][0])
 
 
+def test_a_pipeline_is_its_layers_one_after_the_other(keras, tmp_path):
+    own = layers.Pipeline([layers.RandomFlip("horizontal"), layers.Resizing(4, 5), layers.Rescaling(1 / 255)])
+    np.testing.assert_allclose(own(X, training=False), layers.Resizing(4, 5)(X) / 255, 1e-5)
+    assert own(X).shape == (3, 4, 5, 3) and own(X[0]).shape == (4, 5, 3)
+    theirs = keras.layers.Pipeline.from_config(own.get_config())
+    np.testing.assert_allclose(theirs(X, training=False), own(X, training=False), 1e-4, 1e-4)
+    assert [type(layer) for layer in layers.Pipeline.from_config(theirs.get_config()).layers] == [
+        type(layer) for layer in own.layers
+    ]
+    model = fkeras.Sequential([fkeras.Input((7, 10, 3)), own, layers.Flatten(), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(X, np.zeros((3, 1)), verbose=0)
+    model.save(tmp_path / "m.keras")
+    again = fkeras.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_allclose(again.predict(X, verbose=0), model.predict(X, verbose=0), 1e-5, 1e-6)
+    boxes = [layers.RandomFlip(bounding_box_format="xyxy"), layers.Resizing(20, 30, bounding_box_format="xyxy")]
+    out = layers.Pipeline(boxes)(_scene(2), training=False)
+    np.testing.assert_allclose(out["bounding_boxes"]["boxes"][0, 0], [7.5, 4, 20, 10])
+    with pytest.raises(TypeError, match="expected a list of layers, got one with 3"):
+        layers.Pipeline([3])
+
+
 def test_messages_of_dicts():
     given = _scene()
     with pytest.raises(ValueError, match="RandomFlip.*: pass bounding_box_format, such as 'xyxy'"):

@@ -19,7 +19,6 @@ from fkeras.layers.augment.colors import (
     RandomHue,
     RandomSaturation,
 )
-from fkeras.layers.augment.counts import MaxNumBoundingBoxes
 from fkeras.layers.augment.filters import (
     AutoContrast,
     Equalization,
@@ -31,6 +30,7 @@ from fkeras.layers.augment.filters import (
     RandomSharpness,
     Solarization,
 )
+from fkeras.layers.augment.grouping import MaxNumBoundingBoxes, Pipeline
 from fkeras.layers.augment.mixing import CutMix, MixUp
 from fkeras.layers.augment.places import (
     RandomElasticTransform,
@@ -223,6 +223,7 @@ __all__ = [
     "Operator",
     "PReLU",
     "Permute",
+    "Pipeline",
     "RMSNormalization",
     "RandomBrightness",
     "RandomColorDegeneration",
