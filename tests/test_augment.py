@@ -260,6 +260,22 @@ def test_boxes_and_masks_move_with_the_pixels(kind, kwargs, exact):
     assert jax.tree.map(np.ndim, one) == jax.tree.map(lambda a: np.ndim(a) - 1, given)
 
 
+def test_elastic_fields_are_smooth_and_as_far_as_said():
+    """On a ramp the difference is the displacement; its deviation is 2 s, and neighbours move alike."""
+    ramp = np.broadcast_to(np.arange(64.0, dtype="float32")[None, :, None], (64, 64, 1))
+    for scale in (1.0, 0.5):
+        layer = layers.RandomElasticTransform((1, 1), (scale, scale), fill_mode="nearest", value_range=(0, 63))
+        moved = (_drawn(layer, ramp, 8) - ramp)[:, 16:48, 16:48, 0]
+        np.testing.assert_allclose(moved.std(), 2 * scale, rtol=0.1)
+        assert np.corrcoef(moved[:, :, :-1].ravel(), moved[:, :, 1:].ravel())[0, 1] > 0.85
+        assert abs(np.corrcoef(moved[:, :, :-16].ravel(), moved[:, :, 16:].ravel())[0, 1]) < 0.1
+    given = {name: value for name, value in _scene(2).items() if name != "bounding_boxes"}
+    out = layers.RandomElasticTransform((1, 1), interpolation="nearest")(given, training=True)
+    np.testing.assert_array_equal(out["segmentation_masks"], out["images"][..., :1])
+    with pytest.raises(ValueError, match="it cannot move bounding boxes"):
+        layers.RandomElasticTransform(bounding_box_format="xyxy")(_scene(2), training=True)
+
+
 def test_boxes_of_any_format_and_channels_that_come_first_move_alike():
     given, draw = _scene(), {"training": True, "key": jax.random.key(1)}
     wanted = layers.RandomFlip(bounding_box_format="xyxy").apply({}, {}, given, **draw)[0]["bounding_boxes"]
@@ -305,6 +321,40 @@ def test_masks_and_boxes_of_mixed_images_stay_with_them():
     np.testing.assert_array_equal(out["segmentation_masks"], out["images"])
     with pytest.raises(ValueError, match="it cannot mix bounding boxes"):
         layers.CutMix(bounding_box_format="xyxy")(given, training=True)
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_images_have_as_many_boxes_as_asked_for(keras, count):
+    given = _scene(2)
+    own = layers.MaxNumBoundingBoxes(count, bounding_box_format="xyxy")(given)
+    theirs = keras.layers.MaxNumBoundingBoxes(count, bounding_box_format="xyxy")(given)
+    for name in ("boxes", "labels"):
+        np.testing.assert_array_equal(own["bounding_boxes"][name], theirs["bounding_boxes"][name])
+    np.testing.assert_array_equal(own["images"], given["images"])
+    one = layers.MaxNumBoundingBoxes(count, bounding_box_format="xyxy")(jax.tree.map(lambda a: a[0], given))
+    np.testing.assert_array_equal(one["bounding_boxes"]["labels"], own["bounding_boxes"]["labels"][0])
+
+
+def test_a_pipeline_is_its_layers_one_after_the_other(keras, tmp_path):
+    own = layers.Pipeline([layers.RandomFlip("horizontal"), layers.Resizing(4, 5), layers.Rescaling(1 / 255)])
+    np.testing.assert_allclose(own(X, training=False), layers.Resizing(4, 5)(X) / 255, 1e-5)
+    assert own(X).shape == (3, 4, 5, 3) and own(X[0]).shape == (4, 5, 3)
+    theirs = keras.layers.Pipeline.from_config(own.get_config())
+    np.testing.assert_allclose(theirs(X, training=False), own(X, training=False), 1e-4, 1e-4)
+    assert [type(layer) for layer in layers.Pipeline.from_config(theirs.get_config()).layers] == [
+        type(layer) for layer in own.layers
+    ]
+    model = fkeras.Sequential([fkeras.Input((7, 10, 3)), own, layers.Flatten(), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(X, np.zeros((3, 1)), verbose=0)
+    model.save(tmp_path / "m.keras")
+    again = fkeras.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_allclose(again.predict(X, verbose=0), model.predict(X, verbose=0), 1e-5, 1e-6)
+    boxes = [layers.RandomFlip(bounding_box_format="xyxy"), layers.Resizing(20, 30, bounding_box_format="xyxy")]
+    out = layers.Pipeline(boxes)(_scene(2), training=False)
+    np.testing.assert_allclose(out["bounding_boxes"]["boxes"][0, 0], [7.5, 4, 20, 10])
+    with pytest.raises(TypeError, match="expected a list of layers, got one with 3"):
+        layers.Pipeline([3])
 
 
 def test_messages_of_dicts():

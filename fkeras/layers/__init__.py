@@ -31,8 +31,10 @@ from fkeras.layers.augment.filters import (
     RandomSharpness,
     Solarization,
 )
+from fkeras.layers.augment.grouping import MaxNumBoundingBoxes, Pipeline
 from fkeras.layers.augment.mixing import CutMix, MixUp
 from fkeras.layers.augment.places import (
+    RandomElasticTransform,
     RandomFlip,
     RandomPerspective,
     RandomRotation,
@@ -215,6 +217,7 @@ __all__ = [
     "LocallyConnected1D",
     "LocallyConnected2D",
     "Masking",
+    "MaxNumBoundingBoxes",
     "MaxPooling1D",
     "MaxPooling2D",
     "MaxPooling3D",
@@ -229,12 +232,14 @@ __all__ = [
     "Operator",
     "PReLU",
     "Permute",
+    "Pipeline",
     "RMSNormalization",
     "RandomBrightness",
     "RandomColorDegeneration",
     "RandomColorJitter",
     "RandomContrast",
     "RandomCrop",
+    "RandomElasticTransform",
     "RandomErasing",
     "RandomFlip",
     "RandomGaussianBlur",

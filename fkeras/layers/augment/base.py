@@ -206,7 +206,15 @@ class ImageLayer(Layer):
         return dtypes.at_least_float32(dtype) if jnp.issubdtype(dtype, jnp.floating) else jnp.dtype("float32")
 
 
-class RandomImageLayer(ImageLayer):
+class VariesAlone:
+    """Called on arrays outside of a model it varies them unless told `training=False`, as in Keras."""
+
+    def __call__(self, x=NOTHING, *args, training=None, **kwargs):
+        alone = custom.running() is None and not is_symbolic((x, kwargs))
+        return super().__call__(x, *args, training=True if training is None and alone else training, **kwargs)
+
+
+class RandomImageLayer(VariesAlone, ImageLayer):
     """Base of layers that vary images while training: a function of (key, row), nothing at inference.
 
     A layer writes `vary(x, u)`: `u` [B, draws] holds the numbers in [0, 1) drawn for each row. Called on arrays outside
@@ -215,10 +223,6 @@ class RandomImageLayer(ImageLayer):
 
     draws = 1
     seed: Any = setting(seed_or_none, None)
-
-    def __call__(self, x=NOTHING, *args, training=None, **kwargs):
-        alone = custom.running() is None and not is_symbolic((x, kwargs))
-        return super().__call__(x, *args, training=True if training is None and alone else training, **kwargs)
 
     def drawn(self, count, ctx):
         """Returns the numbers [count, draws] of a call: the same ones whenever it asks."""

@@ -3,15 +3,18 @@
 import math
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from fkeras.core import dtypes
 from fkeras.core.settings import choice, optional, seed_or_none, setting
-from fkeras.layers.augment.base import RandomImageLayer, between, limits, per_image, where
+from fkeras.layers.augment.base import RandomImageLayer, between, limits, per_image, value_range, where
+from fkeras.layers.augment.filters import blur
 from fkeras.layers.contract.base import layers
 from fkeras.layers.kernels import images as kernels
 
+ELASTIC_WINDOW = 19  # cells: three widths to each side
 _ORDERS = {"nearest": 0, "bilinear": 1}
 _fill_mode = choice("constant", "nearest", "wrap", "reflect")
 _interpolation = choice("bilinear", "nearest")
@@ -275,3 +278,64 @@ class RandomPerspective(RandomImageLayer):
         # A whole half side would let two corners meet, and the map have no inverse.
         inwards = u[:, 2:10].reshape(-1, 4, 2) * (0.49 * self.scale) * (1 - 2 * corners)
         return jnp.broadcast_to(corners * far, inwards.shape), (corners + inwards) * far
+
+
+@layers.register
+class RandomElasticTransform(RandomImageLayer):
+    """Bends images while training: each pixel is read near its place, by a smooth field of random displacements.
+
+        d = 2 s n / |G|,  n = G * white noise,  G a Gaussian window of width 3 s pixels
+
+    so that displacements have the deviation 2 s pixels, about as Keras's have.
+
+    Args:
+        factor: (lower, upper) of the probability that an image is bent, drawn for each; f is (0, f).
+        scale: (lower, upper) of s, drawn for each image; f is (0, f); within [0, 1].
+        interpolation, fill_mode, fill_value: As in `RandomRotation`.
+        value_range: (lowest, highest) pixel; the result is kept within.
+        seed, data_format: As in `RandomRotation`.
+
+    Masks bend with their images; boxes are refused, as in Keras.
+
+    Example:
+        >>> RandomElasticTransform()(jnp.ones((2, 4, 4, 3)), training=True).shape
+        (2, 4, 4, 3)
+
+    Reference:
+        Simard, Steinkraus & Platt, "Best Practices for Convolutional Neural Networks", 2003, section 2.
+    """
+
+    moves = True
+    factor: Any = setting(limits(0, 1), 1.0)
+    scale: Any = setting(limits(0, 1), 1.0)
+    interpolation: str = setting(_interpolation, "bilinear")
+    fill_mode: str = setting(_fill_mode, "reflect")
+    fill_value: float = setting(float, 0.0)
+    value_range: Any = setting(value_range, (0, 255))
+    seed: Any = setting(seed_or_none, None)
+    data_format: Any = setting(dtypes.data_format, None)
+
+    def change(self, x, ctx):
+        return jnp.clip(self._bent(x, ctx, _ORDERS[self.interpolation]), *self.value_range)
+
+    def change_masks(self, x, ctx):
+        return self._bent(x, ctx, 0)
+
+    def _bent(self, x, ctx, order):
+        count, height, width = x.shape[:3]
+        u = ctx.draw(jax.random.uniform, (count, 3 + 2 * height * width), self.seed).astype(x.dtype)
+        scale = jnp.maximum(between(u[:, 2], self.scale), 0.05)  # of no width the window would have no weights
+        white = (2 * u[:, 3:] - 1) * math.sqrt(3)
+        field = elastic_field(white.reshape(count, height, width, 2), scale)
+        rows, columns = kernels.grid(x)
+        places = jnp.stack([rows + field[..., 0], columns + field[..., 1]], 1)
+        bent = kernels.warp(x, places, order, self.fill_mode, self.fill_value)
+        return where(u[:, 1] < between(u[:, 0], self.factor), bent, x)
+
+
+def elastic_field(white, scale):
+    """Returns displacements [B, H, W, 2] of deviation 2 `scale` [B], of noise of deviation 1."""
+    sigma = jnp.stack([3 * scale] * 2, -1)
+    window = jax.vmap(lambda s: kernels.gaussian(ELASTIC_WINDOW, s, white.dtype))(sigma[:, 0])
+    smooth = blur(white, (ELASTIC_WINDOW, ELASTIC_WINDOW), sigma)
+    return smooth * per_image(2 * scale / jnp.sum(window**2, -1), white)
