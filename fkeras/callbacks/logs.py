@@ -2,6 +2,7 @@
 
 import re
 
+import jax
 import numpy as np
 
 from fkeras.core import messages
@@ -59,6 +60,11 @@ class Record(dict):
     def get(self, name, default=None):
         """Returns the value of that name, or the default."""
         return super().get(todays_log(name, self), default)
+
+
+jax.tree_util.register_pytree_node(
+    Record, lambda r: ([r[k] for k in sorted(r)], tuple(sorted(r))), lambda keys, of: Record(zip(keys, of, strict=True))
+)
 
 
 class Logs(Record):

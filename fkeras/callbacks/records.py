@@ -57,7 +57,7 @@ class History(Callback):
         return {"epoch": list(self.epoch), "history": {name: list(values) for name, values in self.history.items()}}
 
     def restore(self, state):
-        self.epoch, self.history = state["epoch"], state["history"]
+        self.epoch, self.history = state["epoch"], Record(state["history"])
         if self.model is not None:
             self.model.history = self
 

@@ -141,6 +141,22 @@ def _running(body, call):
     return body.op(_RUNNING[call.name], x, body.ints(p.axis), shape=x.shape, reverse=bool(p.reverse))
 
 
+_FOURIER = ("FFT", "IFFT", "RFFT", "IRFFT")  # by the number of JAX's type
+
+
+@rule("fft")
+def _fourier(body, call):
+    (x,), p = call.ins, call.params
+    if len(p.fft_lengths) != 1:
+        raise ValueError("SavedModel: a Fourier transform over several axes at once is not written.")
+    op, dtype, size = _FOURIER[int(p.fft_type)], call.out.dtype, p.fft_lengths[0]
+    if op in ("FFT", "IFFT"):
+        return body.op(op, x, shape=x.shape)
+    shape = (*x.shape[:-1], size if op == "IRFFT" else size // 2 + 1)
+    kind = {"Treal": DType(dtype)} if op == "IRFFT" else {"Tcomplex": DType(dtype)}
+    return body.op(op, x, body.ints([size]), shape=shape, dtype=dtype, **kind)
+
+
 @rule("cummax", "cummin")
 def _running_extreme(body, call):
     """By doubling: after step k every element has the largest of the 2^k elements up to it."""

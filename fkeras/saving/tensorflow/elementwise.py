@@ -38,6 +38,11 @@ def _elementwise(op):
             name = "TruncateDiv"
         elif name == "Abs" and jnp.issubdtype(ins[0].dtype, jnp.complexfloating):
             return body.op("ComplexAbs", *ins, shape=ins[0].shape, dtype=call.out.dtype, Tout=DType(call.out.dtype))
+        elif name == "Neg" and jnp.issubdtype(ins[0].dtype, jnp.unsignedinteger):
+            return body.binary("Sub", body.const(0, ins[0].dtype), *ins)
+        elif name == "TruncateMod" and jnp.issubdtype(ins[0].dtype, jnp.unsignedinteger):  # not among TensorFlow's
+            wide = [body.cast(x, np.int64) for x in ins]
+            return body.cast(body.binary(name, *wide), call.out.dtype)
         if name == "Pow":  # the exponent may be an integer
             ins = [body.cast(x, call.out.dtype) for x in ins]
         return body.op(name, *ins, shape=joined(*(x.shape for x in ins)), dtype=call.out.dtype)

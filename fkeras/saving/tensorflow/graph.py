@@ -26,6 +26,8 @@ z T -: Equal NotEqual Less LessEqual Greater GreaterEqual
 z - -: LogicalAnd LogicalOr
 output T: StopGradient Identity Real Imag Conj NextAfter Bitcast
 out T: Complex
+output Treal: RFFT
+output Tcomplex: FFT IFFT IRFFT
 output - T: SelectV2
 output T Tidx: Sum Prod Max Min BroadcastTo ArgMax ArgMin
 output - Tidx: Any All
