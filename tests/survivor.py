@@ -166,4 +166,4 @@ def train(kind, folder, out, crash=None, pause=0.0, save_freq=4, distribute=None
 
 if __name__ == "__main__":
     print("begins", flush=True)
-    train(*sys.argv[1:4], pause=0.01, save_freq=int(sys.argv[4]), distribute=int(sys.argv[5]) or None)
+    train(*sys.argv[1:4], pause=0.03, save_freq=int(sys.argv[4]), distribute=int(sys.argv[5]) or None)

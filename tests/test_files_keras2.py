@@ -60,6 +60,8 @@ LACKS = {
     "RMSNormalization": "since Keras 3",
     "GroupQueryAttention": "since Keras 3",
     "ReversibleEmbedding": "since Keras 3",
+    "MelSpectrogram": "since Keras 3",
+    "STFTSpectrogram": "since Keras 3",
     **{f"Adaptive{kind}Pooling{n}D": "since Keras 3" for kind in ("Average", "Max") for n in (1, 2, 3)},
     "Operator": "ours",
     "GetItem": "ours",

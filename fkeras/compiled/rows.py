@@ -505,6 +505,9 @@ def _through(name, eqn, ins):
         along = p.get("axis", p.get("dimension", p.get("dimensions", len(shape) - 1)))
         if _other(axis, along):
             return axis
+    elif name == "fft":
+        if axis < len(shape) - len(p["fft_lengths"]):
+            return axis
     elif name in ("slice", "dynamic_slice"):
         whole = p["limit_indices"][axis] - p["start_indices"][axis] if name == "slice" else p["slice_sizes"][axis]
         if whole == shape[axis] and (p.get("strides") or [1] * len(shape))[axis] == 1:

@@ -86,6 +86,7 @@ class HashingLayer(HostLayer):
 
     only_host = False
     takes_ints = "only"
+    rows_meet = False
 
     def _host_encoded(self, bins):
         if self.output_mode == "int":

@@ -291,6 +291,7 @@ _SINCE_3 = {
     **{f"{kind}{end}": {"seed": None} for kind in ("SimpleRNN", "LSTM", "GRU") for end in ("", "Cell")},
     **{f"ConvLSTM{rank}D": {"seed": None} for rank in (1, 2, 3)},
     "ZeroPadding1D": {"data_format": "channels_last"},
+    "IntegerLookup": {"oov_method": "floormod", "salt": None},
     **{
         f"Random{kind}": {"data_format": "channels_last"}
         for kind in ("Flip", "Rotation", "Zoom", "Translation", "Crop", "Brightness")
