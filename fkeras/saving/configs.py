@@ -317,6 +317,8 @@ def for_keras_2(name, config):
     config = {k: v for k, v in config.items() if k not in new or v != new[k]}
     if name == "LeakyReLU" and "negative_slope" in config:
         config["alpha"] = config.pop("negative_slope")  # Keras 3 reads both words
+    if name == "IntegerLookup":
+        config["dtype"] = "int64"  # of its keys, in Keras 2
     if name == "LayerNormalization" and isinstance(config.get("axis"), list):
         config["axis"] = sorted(config["axis"])  # Keras 2 has the weights' axes in the order given
     return config
