@@ -113,9 +113,12 @@ class Survival(NoSurvival):
         with self.files.held(), self._signals():
             for source in self.sources.values():
                 source.begin_marking()
+            ended = False
             try:
                 yield
             except Interrupted:
+                ended = True
+            if ended:
                 self._last_words()
             self.files.wait()
             if self.backup.delete_checkpoint and messages.is_main():
