@@ -8,6 +8,7 @@ Writes the weights, the history and the rows of the CSV file to OUT when it come
 import json
 import os
 import random
+import signal
 import sys
 import time
 
@@ -165,5 +166,6 @@ def train(kind, folder, out, crash=None, pause=0.0, save_freq=4, distribute=None
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background is started without it
     print("begins", flush=True)
     train(*sys.argv[1:4], pause=0.03, save_freq=int(sys.argv[4]), distribute=int(sys.argv[5]) or None)
