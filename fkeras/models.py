@@ -9,7 +9,7 @@ from fkeras.core.dtypes import STRING, dtype_name
 from fkeras.core.settings import deserialize, nearest, serialize, some, todays
 from fkeras.core.symbol import Symbol
 from fkeras.core.tree import in_form, is_flat_dict
-from fkeras.graphs.graph import Graph, Traced
+from fkeras.graphs.graph import Graph, Traced, is_absent
 from fkeras.layers.contract import custom
 from fkeras.layers.contract.base import Layer, layers
 from fkeras.layers.contract.shapes import as_shape, is_shape, is_spec
@@ -94,7 +94,7 @@ class Model(Trainer, Layer):
             return
         leaves = [jax.tree.leaves(t, is_leaf=lambda s: s is None or is_shape(s)) for t in (self._input_shape(), shape)]
         for w, g, symbol in zip(*leaves, self._io.input_symbols, strict=False):
-            if getattr(symbol.node.layer, "optional", False) and (g is None or tuple(g[1:]) == (0,)):
+            if is_absent(symbol, g):
                 continue
             if g is None:
                 raise ValueError(

@@ -58,8 +58,6 @@ class History(Callback):
 
     def restore(self, state):
         self.epoch, self.history = state["epoch"], Record(state["history"])
-        if self.model is not None:
-            self.model.history = self
 
     def on_epoch_end(self, epoch, logs=None):
         self.epoch.append(epoch)

@@ -151,7 +151,7 @@ def arrange(model, x, y, w, what):
 def _without_columns(model, x):
     """Returns the inputs with an array of no columns for each optional one that is None."""
     symbols = list(model.input_specs()) if model._io is not None else []
-    if not isinstance(x, (list, tuple, dict)) or not any(getattr(s.node.layer, "optional", False) for s in symbols):
+    if not isinstance(x, (list, tuple, dict)) or not any(is_absent(s, None) for s in symbols):
         return x
     keys = model.input_names if isinstance(x, dict) else range(len(x))
     given = {key: x.get(key) if isinstance(x, dict) else x[key] for key in keys}
@@ -160,7 +160,7 @@ def _without_columns(model, x):
     rows = next((len(a) for a in given.values() if a is not None), 0)
     empty = np.zeros((rows, 0), bool)
     for (key, a), symbol in zip(given.items(), symbols, strict=False):
-        given[key] = empty if is_absent(symbol, a) else a
+        given[key] = empty if a is None and is_absent(symbol, None) else a
     return given if isinstance(x, dict) else list(given.values())
 
 
@@ -385,7 +385,7 @@ def _check_inputs(model, columns, what):
 
 def _check_shapes(model, specs, arrays, names, what):
     for symbol, a, place in zip(specs, arrays, names, strict=False):
-        if is_absent(symbol, a):
+        if is_absent(symbol, a.shape):
             continue
         want = tuple(symbol.shape)
         got = tuple(a.shape)

@@ -503,19 +503,17 @@ class BatchSource(Source):
         return about
 
     def restore(self, mark):
-        own, told = marks.methods(self.data), True
+        own, exact = "own" in mark, True
         self.first = None
         if not mark["kept"]:
             self.kept = None
         self.seed = mark["seed"]
         self.batch_size = max(self.batch_size, mark["rows"] or 0)
-        if "own" in mark and (own is not None or marks.methods(iter(self.data)) is not None):
-            if own is None:
-                self.iterator = iter(self.data)
-                own = marks.methods(self.iterator)
-            own[1](mark["own"])
-            if marks.methods(self.data) is not None:
-                self.iterator = iter(self.data)
+        if own and (methods := marks.methods(self.data)) is not None:
+            methods[1](mark["own"])
+            self.iterator = iter(self.data)
+        elif own and (methods := marks.methods(self.iterator)) is not None:
+            methods[1](mark["own"])
         elif self.indexed:
             if "attributes" in mark:
                 self.attributes.restore(mark["attributes"])
@@ -529,9 +527,9 @@ class BatchSource(Source):
             self.iterator = itertools.islice(iter(self.data), mark["at"], None)
         else:
             self._read_forward(mark)
-            told = False
+            exact = False
         self.passes, self.at, self.ended = list(mark["passes"]), mark["at"], mark["ended"]
-        return told
+        return exact
 
     def _read_forward(self, mark):
         """Reads a stream that cannot tell where it stands as often and as far as it was read before."""
@@ -554,13 +552,12 @@ class BatchSource(Source):
 
     def reader(self, order_seed=None, share=WHOLE, start=0):
         first, self.first = self.first, None
-        if start:
-            pass  # `restore` has led there
-        elif self.shuffle and (first is not None or not self.goes_on or self.seed is None):
-            first = None  # it was read to learn the shapes, and comes in its place of the order
-            self.seed, self.iterator = order_seed, None
-        if not start and first is None and (self.iterator is None or not self.goes_on):
-            self.iterator = self._iterate()
+        if not start:  # else `restore` has led there
+            if self.shuffle and (first is not None or not self.goes_on or self.seed is None):
+                first = None  # it was read to learn the shapes, and comes in its place of the order
+                self.seed, self.iterator = order_seed, None
+            if first is None and (self.iterator is None or not self.goes_on):
+                self.iterator = self._iterate()
 
         def batches():
             given = start

@@ -160,7 +160,10 @@ class Graph:
             values, inner = self.host.values(x)
         else:
             flat = jax.tree.leaves(x, is_leaf=lambda a: a is None)
-            values = {id(s): None if is_absent(s, a) else a for s, a in zip(self.input_symbols, flat, strict=True)}
+            values = {
+                id(s): None if is_absent(s, getattr(a, "shape", None)) else a
+                for s, a in zip(self.input_symbols, flat, strict=True)
+            }
         masks = dict.fromkeys(values)
         if ctx.mask is not None and self.host is None:
             given = jax.tree.leaves(ctx.mask, is_leaf=lambda m: m is None)
@@ -202,11 +205,11 @@ class Graph:
         return [s.node.layer.name for n in self.nodes if n.layer is layer for s in jax.tree.leaves(n.inputs)]
 
 
-def is_absent(symbol, a):
-    """Whether `a` says that nothing was given for an optional input: it is None, or, among data, has no columns."""
+def is_absent(symbol, shape):
+    """Whether nothing was given for an optional input: no shape, or, among data, that of an array without columns."""
     if not getattr(symbol.node.layer, "optional", False):
         return False
-    return a is None or (tuple(a.shape[1:]) == (0,) and tuple(symbol.shape[1:]) != (0,))
+    return shape is None or (tuple(shape[1:]) == (0,) and tuple(symbol.shape[1:]) != (0,))
 
 
 def _nested(layer):

@@ -37,7 +37,7 @@ def run(model, kind, source, steps, pace, devices, callbacks, dispatch, order=No
     with contextlib.closing(reader):
         while steps is None or step < steps:
             wanted = pace.steps if steps is None else min(pace.steps, steps - step)
-            with survival.reading():
+            with survival.interruptible():
                 got = reader.read(survival.most(wanted), pace.capacity, pace.pads)
             if got is None:
                 break

@@ -49,11 +49,7 @@ class Place:
 class NoSurvival:
     """A training that is not backed up."""
 
-    folder = None
     stopped = False
-
-    def __init__(self, *about):
-        pass
 
     @contextlib.contextmanager
     def running(self):
@@ -68,10 +64,8 @@ class NoSurvival:
     def most(self, steps):
         return steps
 
-    def reading(self):
+    def interruptible(self):
         return contextlib.nullcontext()
-
-    validating = reading
 
     def dispatched(self, metrics, logs):
         pass
@@ -160,16 +154,9 @@ class Survival(NoSurvival):
         say(f"{name}: training ends {where}. What is done is in {self.folder!r}; the same script goes on from there.")
         _raise(self.caught)
 
-    def reading(self):
-        """Around waiting for data, where nothing changes: a signal ends the training there."""
-        return self._interruptible()
-
-    def validating(self):
-        """Around a validation, which changes nothing either."""
-        return self._interruptible()
-
     @contextlib.contextmanager
-    def _interruptible(self):
+    def interruptible(self):
+        """Around waiting for data, and a validation, which change nothing: a signal ends the training there."""
         self.at_once = True
         try:
             if self.caught is not None:
@@ -325,7 +312,7 @@ class Survival(NoSurvival):
         self.files.write(place.epoch, place.step, content)
 
 
-def of(model, resume, source, validation, callbacks, facts):
+def of(model, resume, source, validation, callbacks, devices, steps):
     """Returns the `Survival` that `fit(resume=...)` or a `BackupAndRestore` among the callbacks asks for, or none."""
     asked = [callback for callback in callbacks if isinstance(callback, BackupAndRestore)]
     if resume is not None:
@@ -337,10 +324,10 @@ def of(model, resume, source, validation, callbacks, facts):
         raise ValueError(f"fit: expected one BackupAndRestore among the callbacks, got {len(asked)}.")
     if not asked:
         return NoSurvival()
-    return Survival(model, asked[0], source, validation, callbacks, facts)
+    return Survival(model, asked[0], source, validation, callbacks, _facts(model, source, devices, steps))
 
 
-def facts_of(model, source, devices, steps):
+def _facts(model, source, devices, steps):
     """Returns what has to be the same when a training goes on: {words: plain value}."""
     leaves = {path: a for of in model.gather() for path, a in _paths(of)}
     shapes = [f"{path[-1]}: {leaves[path].dtype}{list(leaves[path].shape)}" for path in _weights(model)]

@@ -99,8 +99,7 @@ class Trainer(Compilation):
         if devices.parts > 1:
             facts = {"batch_size": source.batch_size, "number of steps": steps, "epochs": epochs, "seed": self._seed}
             processes.check_agreement(self, facts, weights=not len(self.compile_report()))
-        facts = survive.facts_of(self, source, devices, steps)
-        survival = survive.of(self, resume, source, validation, callbacks, facts)
+        survival = survive.of(self, resume, source, validation, callbacks, devices, steps)
         with survival.running(), self._settled():
             callbacks.on_train_begin()
             first, logs = survival.first_epoch(initial_epoch, epochs), {}
@@ -109,7 +108,7 @@ class Trainer(Compilation):
                 logs = self._train_epoch(epoch, source, objectives, steps, callbacks, survival)
                 if validation is not None and _validates(epoch, validation_freq):
                     key = rng.fold(self._train_key, "validation", self._iterations())  # a run that resumes draws it too
-                    with survival.validating():
+                    with survival.interruptible():
                         found = self._evaluate(validation, validation_steps, callbacks, key)
                     logs |= {f"val_{name}": value for name, value in found.items()}
                 callbacks.on_epoch_end(epoch, logs)
