@@ -11,6 +11,7 @@ from fkeras import (
     config,
     constraints,
     datasets,
+    distribution,
     dtype_policies,
     experimental,
     initializers,
@@ -33,14 +34,18 @@ from fkeras import (
     wrappers,
 )
 from fkeras.core import names as _names
+from fkeras.core.device import device
 from fkeras.core.dtypes import DTypePolicy
+from fkeras.core.dtypes import DTypePolicy as FloatDTypePolicy
 from fkeras.core.symbol import Symbol as KerasTensor
 from fkeras.core.variable import Variable, name_scope
 from fkeras.initializers import Initializer
 from fkeras.layers import InputSpec, Layer, Operation
+from fkeras.layers.contract.remat import RematScope, remat
+from fkeras.layers.contract.stateless import StatelessScope
 from fkeras.losses import Loss
 from fkeras.metrics import Metric
-from fkeras.models import Input, Model, Sequential
+from fkeras.models import Function, Input, Model, Sequential
 from fkeras.optim import Optimizer
 from fkeras.regularizers import Regularizer
 
@@ -48,8 +53,16 @@ __version__ = "0.1.0"
 
 compat.register_aliases()
 
+
+def version():
+    """Returns `__version__`."""
+    return __version__
+
+
 __all__ = [
     "DTypePolicy",
+    "FloatDTypePolicy",
+    "Function",
     "Initializer",
     "Input",
     "InputSpec",
@@ -61,7 +74,9 @@ __all__ = [
     "Operation",
     "Optimizer",
     "Regularizer",
+    "RematScope",
     "Sequential",
+    "StatelessScope",
     "Variable",
     "__version__",
     "activations",
@@ -71,6 +86,8 @@ __all__ = [
     "config",
     "constraints",
     "datasets",
+    "device",
+    "distribution",
     "dtype_policies",
     "experimental",
     "initializers",
@@ -86,9 +103,11 @@ __all__ = [
     "preprocessing",
     "random",
     "regularizers",
+    "remat",
     "saving",
     "tree",
     "utils",
+    "version",
     "visualization",
     "wrappers",
 ]

@@ -17,7 +17,17 @@ from fkeras.layers.contract.texts import Prepared, as_column, holds_text, text_a
 from fkeras.layers.input import Input, InputLayer
 from fkeras.training.trainer import Trainer
 
-__all__ = ["Functional", "Input", "Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
+__all__ = [
+    "Function",
+    "Functional",
+    "Input",
+    "Model",
+    "Sequential",
+    "clone_model",
+    "load_model",
+    "model_from_json",
+    "save_model",
+]
 
 
 @layers.register(name="Functional")
@@ -607,6 +617,20 @@ class Sequential(Model):
 
 
 Functional = Model
+
+
+class Function(Model):
+    """What lies between symbols, as a function of arrays or other symbols; see `Model`.
+
+    Example:
+        >>> x = Input((3,))
+        >>> double = Function(x, x * 2)
+        >>> double(jnp.ones((1, 3))).tolist()
+        [[2.0, 2.0, 2.0]]
+
+    Reference:
+        As Keras 3's `Function`.
+    """
 
 
 def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):

@@ -31,6 +31,7 @@ FLOORS = [
         "experimental",
         "keras_paths",
         "mixed_precision",
+        "distribution",
         "old_models",
         "posing",
         "random",

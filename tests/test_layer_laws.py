@@ -124,6 +124,7 @@ def test_every_registered_layer_is_in_the_catalog():
         "Operation",
         "Operator",
         "GetItem",
+        "FlaxLayer",
         "JaxLayer",
         "MixUp",  # rows meet in these two
         "CutMix",
@@ -148,6 +149,7 @@ def test_arguments_by_position_are_keras(keras):
         "Bidirectional": "weights",
         "Layer": "all",
         "Wrapper": "none",
+        "FlaxLayer": "own",
         "JaxLayer": "own",
         "Pipeline": "name",
     }

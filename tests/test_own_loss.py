@@ -76,7 +76,7 @@ def test_metrics_go_on_beside_it():
     assert logs["loss"] == pytest.approx(3 * np.mean(error**2), rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ["compute_metrics", "predict_step", "make_train_function", "make_predict_function"])
+@pytest.mark.parametrize("name", ["predict_step", "make_train_function", "make_predict_function"])
 def test_hooks_that_are_not_called_are_refused_by_name(name):
     made = type("Own", (fkeras.Sequential,), {name: lambda self, *args: None})([fkeras.layers.Dense(1)])
     made.compile("sgd", "mse")

@@ -150,11 +150,19 @@ class Reversed(Line):
         return {"loss": jnp.float32(0)}, ts
 
 
+class Mixed(Line):
+    """The parameters of Keras's step for JAX, the result of the pure one."""
+
+    def train_step(self, state, data):
+        return state, {"loss": jnp.float32(0)}
+
+
 def test_steps_in_keras_form_are_answered_with_the_pure_form():
     x = np.ones((4, 1), "float32")
     for cls, message in (
-        (Stateful, r"Stateful 'a': train_step\(self, data\) is Keras's form; here it is the pure"),
+        (Stateful, r"Stateful 'a': train_step\(self, data\) is Keras's form for TensorFlow. Here it is the pure"),
         (Reversed, r"Reversed 'a': train_step returned \(dict, TrainState\); expected \(ts, logs\)"),
+        (Mixed, r"Mixed 'a': a step with the parameters \(state, data\) returns \(logs, state\)"),
     ):
         model = cls(name="a")
         model.compile("sgd", "mse")

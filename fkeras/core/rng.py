@@ -40,6 +40,15 @@ def next_seed():
         return int(np.random.SeedSequence((_seed, _drawn)).generate_state(1)[0] >> 1)
 
 
+def named_words(name):
+    """Returns ints that follow from the process's seed and a name; the stream does not move."""
+    global _seed
+    with _lock:
+        if _seed is None:
+            _seed = secrets.randbits(32)
+        return _seed, zlib.crc32(name.encode())
+
+
 def position():
     """Returns where the process-wide stream of seeds stands, for `set_position`."""
     return _seed, _drawn

@@ -348,8 +348,8 @@ def check(model, source, columns, what, objectives):
     """
     whole = source.whole if source.in_memory else columns
     _check_inputs(model, whole, what)
-    own = model.train_step if what in ("fit", "train_on_batch") else model.test_step
-    if objectives is not None and own is None:
+    own = model.steps_itself("train" if what in ("fit", "train_on_batch") else "test")
+    if objectives is not None and not own:
         losses = [g.loss for g in objectives]
         if what in ("fit", "train_on_batch") and not (any(losses) or model.has_inner_losses() or model.computes_loss):
             raise ValueError(

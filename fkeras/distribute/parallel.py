@@ -265,7 +265,7 @@ def single(state):
 
 def choose(wanted):
     """Returns who runs the programs: the innermost scope, what `compile` was given, or all local accelerators."""
-    chosen = _scope.get() or wanted
+    chosen = _scope.get() or wanted or preferred()
     if chosen is not None:
         return chosen
     return _default()
@@ -292,7 +292,17 @@ def resolve(distribute):
     )
 
 
-_chosen = []
+_chosen, _preferred = [], []
+
+
+def preferred():
+    """Returns the `DataParallel` set for all models that were compiled for none, or None."""
+    return _preferred[0] if _preferred else None
+
+
+def prefer(devices):
+    """Sets what `preferred` returns."""
+    _preferred[:] = [] if devices is None else [devices]
 
 
 def announce(devices):

@@ -75,7 +75,7 @@ from fkeras.layers.dropout import (
 from fkeras.layers.embedding import Embedding, ReversibleEmbedding
 from fkeras.layers.hashing import HashedCrossing, Hashing
 from fkeras.layers.input import Input, InputLayer
-from fkeras.layers.jax_layer import JaxLayer
+from fkeras.layers.jax_layer import FlaxLayer, JaxLayer
 from fkeras.layers.locally_connected import LocallyConnected1D, LocallyConnected2D
 from fkeras.layers.lookup import IntegerLookup, StringLookup
 from fkeras.layers.merging import (
@@ -189,6 +189,7 @@ __all__ = [
     "Embedding",
     "Equalization",
     "Flatten",
+    "FlaxLayer",
     "GRUCell",
     "GaussianDropout",
     "GaussianNoise",

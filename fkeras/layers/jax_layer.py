@@ -1,4 +1,4 @@
-"""A pure JAX function, with the tree of its parameters, as a layer."""
+"""A pure JAX function, or a module of Flax, with the tree of its parameters, as a layer."""
 
 import inspect
 
@@ -105,6 +105,68 @@ class JaxLayer(Layer):
             function = getattr(self, name)
             config[name] = None if function is None else write_function(function, self.label)
         return config
+
+
+@layers.register
+class FlaxLayer(JaxLayer):
+    """A module of Flax Linen as a layer: "params" are trained, its other collections are running values.
+
+    Args:
+        module: A `flax.linen.Module`.
+        method: Method of the module, or function (module, inputs), that is called in place of `__call__`. If it takes
+            `training`, it is told so.
+        variables: What `module.init` returned, to begin with; None makes them when the layer is built.
+        seed: Int that decides the numbers of `init`, or None for another at each layer.
+
+    While training the module is given the random streams "dropout" and "default". Models that hold one are saved by
+    `save_weights`: a module is code, which files do not carry.
+
+    Example:
+        >>> import flax.linen as nn  # doctest: +SKIP
+        >>> layer = FlaxLayer(nn.Dense(3))  # doctest: +SKIP
+        >>> layer(jnp.ones((2, 4))).shape  # doctest: +SKIP
+        (2, 3)
+
+    Reference:
+        As Keras 3.
+    """
+
+    def __init__(self, module, method=None, variables=None, seed=None, **kwargs):
+        told = "training" in _parameters(module.__call__ if method is None else getattr(method, "__func__", method))
+
+        def call_fn(params, state, rng, inputs, training):
+            options = {"training": training} if told else {}
+            rngs = {name: jax.random.fold_in(rng, i) for i, name in enumerate(("dropout", "default"))}
+            changing = sorted(state) if training else False
+            given = {"params": params, **state}
+            out = module.apply(
+                given, inputs, method=method, rngs=rngs if training else None, mutable=changing, **options
+            )
+            y, after = out if changing is not False else (out, {})
+            return y, {**state, **after}
+
+        def init_fn(rng, inputs):
+            options = {"training": True} if told else {}
+            return _split(
+                module.init({"params": rng, "dropout": rng, "default": rng}, inputs, method=method, **options)
+            )
+
+        params, state = (None, None) if variables is None else _split(variables)
+        super().__init__(call_fn, init_fn, params, state, seed, **kwargs)
+        object.__setattr__(self, "module", module)
+        object.__setattr__(self, "method", method)
+
+    def get_config(self):
+        raise TypeError(
+            f"{self.label}: a Flax module is code, which a config does not carry. Build the model by its own program, "
+            f"and keep its numbers by save_weights and load_weights."
+        )
+
+
+def _split(variables):
+    """Returns the ("params", other collections) of a module of Flax."""
+    variables = dict(variables)
+    return variables.pop("params", {}), variables
 
 
 class _Leaf:

@@ -16,8 +16,12 @@ from fkeras.core import rng, tree
 from fkeras.core.settings import named_arguments
 from fkeras.data.sources import Columns
 from fkeras.distribute import parallel
+from fkeras.layers.contract import stateless
+from fkeras.layers.contract.masks import mask_of
 from fkeras.layers.contract.variables import lock
+from fkeras.metrics import Mean
 from fkeras.training.batching import Batching, of_model
+from fkeras.training.keras_steps import CompileMetrics, KerasForm, KerasSteps, is_keras_form
 from fkeras.training.last_good import KEPT_BYTES
 from fkeras.training.objectives import looks_like_metrics, make_objectives, resolve_losses, resolve_metrics, spread
 from fkeras.training.predict import predictor
@@ -25,7 +29,6 @@ from fkeras.training.step import OwnSteps, Program, TrainState
 
 AS_IT_IS = Batching("it is one batch, as it was given")
 _NO_HOOKS = {
-    "compute_metrics": "metrics for compile(metrics=...)",
     "predict_step": "`call`, or a model of other outputs",
     "make_train_function": "train_step(self, ts, batch)",
     "make_test_function": "test_step(self, ts, batch)",
@@ -33,7 +36,7 @@ _NO_HOOKS = {
 }
 
 
-class Compilation:
+class Compilation(KerasForm):
     """The half of `Trainer` that runs nothing: see there."""
 
     optimizer = None
@@ -44,8 +47,6 @@ class Compilation:
     _last_trained = None, None  # the program of the last training step, and what `compile` had fixed then
     _lone_rows = 0  # predictions of a single row, one after the other; once at `LONE_ROWS` it does not fall back
     _direct = None  # the `Direct` of the last single batches
-    train_step = None  # a model of one's own may define train_step(ts, batch) -> (ts, logs), pure
-    test_step = None  # and test_step(ts, batch) -> logs
 
     # --------------------------------------------------------------------------------------- compile
 
@@ -128,6 +129,7 @@ class Compilation:
         self.__dict__["_trained_at_compile"] = frozenset(self.trained_paths()) if self.built else frozenset()
         self._seed = rng.next_seed()
         self._programs, self._objective_cache, self._paces = Programs(), {}, {}
+        self.__dict__["_compile_metrics"] = {}
         self.__dict__["_lone_rows"] = 0
 
     @property
@@ -198,9 +200,43 @@ class Compilation:
 
     @property
     def metrics(self):
-        """The metric objects of the last data seen, in the logs' order."""
-        found = list(self._objective_cache.values())[-1:] if self.compiled else []
-        return [m for objectives in found for g in objectives for _, m, _ in g.metrics]
+        """The mean of the loss and the compiled metrics as one, as Keras 3 lists them, then those held as attributes.
+
+        Steps in Keras's form carry their arrays (`metrics_variables`). A model may write a property of its own.
+        """
+        if not self.compiled:
+            return super().metrics
+        objectives, shapes = self._last_objectives()
+        made = self.__dict__.setdefault("_compile_metrics", {})  # {"loss", id of the objectives: metric}
+        if id(objectives) not in made:
+            given = any(jax.tree.leaves(self._compiled[name]) for name in ("metrics", "weighted_metrics"))
+            made[id(objectives)] = [CompileMetrics(objectives, shapes)] if given else []
+            made.setdefault("loss", Mean(name="loss"))
+        return [made["loss"], *made[id(objectives)], *super().metrics]
+
+    def _last_objectives(self):
+        """Returns the objectives of the last data seen, and the shapes of its targets and of the outputs."""
+        if not self._objective_cache:
+            return (), ((), ())
+        (shapes, _), objectives = list(self._objective_cache.items())[-1]
+        shapes = [(None, *s) for s in shapes] or [None] * len(objectives)
+        return objectives, (shapes, [tuple(s.shape) for s in jax.tree.leaves(self.output_specs())])
+
+    def steps_itself(self, kind):
+        """Whether the model writes what "train" or "test" does: a step, or `compute_metrics` in Keras's form."""
+        written = getattr(getattr(self, f"{kind}_step", None), "__func__", None)
+        return kind != "predict" and (written is not vars(KerasForm)[f"{kind}_step"] or self.computes_metrics)
+
+    @property
+    def takes_lists(self):
+        """Whether the model writes its steps in Keras's form, or `compute_metrics`."""
+        kinds = [kind for kind in ("train", "test") if self.steps_itself(kind)]
+        return any(is_keras_form(getattr(self, f"{kind}_step")) for kind in kinds)
+
+    @property
+    def computes_metrics(self):
+        """Whether the model's class writes `compute_metrics`."""
+        return type(self).compute_metrics is not KerasForm.compute_metrics
 
     def reset_metrics(self):
         """Does nothing: no metric state outlives a call of fit, evaluate, train_on_batch or test_on_batch."""
@@ -249,9 +285,11 @@ class Compilation:
         self._require_compiled("compute_loss")
         ys, preds = jax.tree.leaves(y), jax.tree.leaves(y_pred)
         weights = jax.tree.leaves(sample_weight) or [None] * len(preds)
-        objectives = make_objectives(self, Columns(preds, ys))
-        parts = [o.weight * o.loss(*of) for o, *of in zip(objectives, ys, preds, weights, strict=True) if o.loss]
-        return sum([*parts, *self.losses], jnp.float32(0))
+        objectives, masks = make_objectives(self, Columns(preds, ys)), [mask_of(pred) for pred in preds]
+        of = zip(objectives, ys, preds, weights, masks, strict=True)
+        parts = [o.weight * o.loss(y, pred, w, mask=mask) for o, y, pred, w, mask in of if o.loss]
+        added = stateless.losses_of(preds)
+        return sum([*parts, *(self.losses if added is None else added)], jnp.float32(0))
 
     @property
     def computes_loss(self):
@@ -330,8 +368,9 @@ class Compilation:
                 f"it here, set `trainable` before compile().",
                 stacklevel=5,
             )
-        if {"train": self.train_step, "test": self.test_step, "predict": None}[kind] is not None:
-            program, compiled = OwnSteps(self, self.optimizer, objectives or [], trained), devices.partition
+        if self.steps_itself(kind):
+            form = KerasSteps if is_keras_form(getattr(self, f"{kind}_step")) else OwnSteps
+            program, compiled = form(self, self.optimizer, objectives or [], trained), devices.partition
         else:
             how = devices.axis, devices.synchronizes, devices.accumulate
             program = Program(self, self.optimizer, objectives or [], trained, *how)
@@ -432,8 +471,8 @@ class Compilation:
 
     def _batching_of(self, kind, objectives, columns, batch):
         """Returns the `Batching` of the model with its losses and metrics."""
-        if self.train_step is not None or self.test_step is not None:
-            return Batching(f"{self.label} has a train_step or test_step of its own")
+        if self.steps_itself("train") or self.steps_itself("test"):
+            return Batching(f"{self.label} has a train_step, test_step or compute_metrics of its own")
         found = self.batching(kind, self._input_tree(like(columns.x, batch)))
         if self.computes_loss:
             why = f"{self.label} has a compute_loss of its own"

@@ -420,10 +420,11 @@ class OwnSteps(Program):
         super().__init__(model, *args, **kwargs)
         for name, gives in (("train_step", "(ts, logs)"), ("test_step", "logs")):
             step = getattr(model, name)
-            if step is not None and len(parameters := inspect.signature(step).parameters) != 2:
+            if len(parameters := inspect.signature(step).parameters) != 2:
                 raise TypeError(
-                    f"{model.label}: {name}(self, {', '.join(parameters)}) is Keras's form; here it is the pure "
-                    f"{name}(self, ts, batch) -> {gives}; see docs/pure.md."
+                    f"{model.label}: {name}(self, {', '.join(parameters)}) is Keras's form for TensorFlow. Here it is "
+                    f"the pure {name}(self, ts, batch) -> {gives}, or Keras's for JAX, {name}(self, state, data); see "
+                    f"docs/pure.md."
                 )
 
     def _checked(self, result):
@@ -431,7 +432,8 @@ class OwnSteps(Program):
             return result
         kinds = ", ".join(type(r).__name__ for r in result) if isinstance(result, tuple) else type(result).__name__
         raise TypeError(
-            f"{self.model.label}: train_step returned ({kinds}); expected (ts, logs), the next TrainState and a dict."
+            f"{self.model.label}: train_step returned ({kinds}); expected (ts, logs), the next TrainState and a dict; "
+            f"Keras's form for JAX has the parameters (self, state, data)."
         )
 
     def optimized(self, params):

@@ -447,7 +447,7 @@ class Trainer(Compilation):
     def _arrange(self, block, pads=True):
         """Gives a block of columns the form that the step expects: weights of one where none were given."""
         rows, outputs = block["rows"], self.output_count()
-        w = block["w"] or [rows.astype(np.float32)] * outputs
+        w = block["w"] or [None if self.takes_lists else rows.astype(np.float32)] * outputs
         y = block["y"] or [None] * outputs
         return {"x": self._input_tree(block["x"]), "y": y, "w": w, "rows": rows if pads else None}
 
@@ -463,7 +463,7 @@ class Trainer(Compilation):
             batching = self._batching_of(kind, objectives, columns, source.batch_size)
             if batching.fill is None:
                 devices.notice(source.batch_size)
-            own = self.train_step is not None or self.test_step is not None
+            own = self.steps_itself("train") or self.steps_itself("test")
             fixed = 1 if each or own or self._compiled["run_eagerly"] else self._compiled["steps_per_execution"]
             self._paces[about] = Pace(size, fixed, batching, devices.parts, seconds)
         return self._paces[about].begin()

@@ -15,16 +15,10 @@ from fkeras.core.settings import (
 )
 from fkeras.core.settings import serialize as serialize_keras_object
 from fkeras.data import PyDataset, Sequence
+from fkeras.data.batches import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from fkeras.saving import deserialize_keras_object
 from fkeras.utils import bounding_boxes
-from fkeras.utils.arrays import (
-    normalize,
-    pack_x_y_sample_weight,
-    pad_sequences,
-    split_dataset,
-    to_categorical,
-    unpack_x_y_sample_weight,
-)
+from fkeras.utils.arrays import normalize, pad_sequences, split_dataset, to_categorical
 from fkeras.utils.config import Config
 from fkeras.utils.download import get_file
 from fkeras.utils.folders import (

@@ -32,7 +32,7 @@ from fkeras.core import dtypes, rng, tree
 from fkeras.core.settings import Configured, Registry, is_foreign, optional, setting, snake_case
 from fkeras.core.symbol import Node, is_symbolic
 from fkeras.core.tracing import untraceable
-from fkeras.layers.contract import arguments, custom, input_spec
+from fkeras.layers.contract import arguments, custom, input_spec, remat, stateless
 from fkeras.layers.contract.arguments import NOTHING
 from fkeras.layers.contract.context import Context, Probed
 from fkeras.layers.contract.masks import drawn, mask_of, remember_mask
@@ -105,8 +105,15 @@ class Layer(Configured, kw_only=True):
     on_host = False  # it can compute with NumPy, by `host(x)`, and does where it meets text (contract/host.py)
     named_after = None  # the name of Keras's class, where that is another
     _cell = None
+    _remat = None  # the `RematScope` that the layer was made in
     _nodes = ()
     _counts: ClassVar[dict[str, int]] = {}
+
+    def __new__(cls, *args, **kwargs):
+        self = super().__new__(cls, *args, **kwargs)
+        if (scope := remat.current()) is not None:
+            object.__setattr__(self, "_remat", scope)
+        return self
 
     # ------------------------------------------------------------------------------ what a layer writes
 
@@ -228,7 +235,10 @@ class Layer(Configured, kw_only=True):
                 if ctx.probe and (self.rows_meet is False or (self.rows_meet and ctx.probe == "fill")):
                     return self._each_row(params, state, x, ctx)
                 with rng.drawing(ctx.place(x)) if self.runs_user_code else contextlib.nullcontext():
-                    y, state, mask = self.forward_masked(params, state, x, ctx)
+                    if self._remat is not None and ctx.training and ctx.probe is None and ctx.shared is None:
+                        y, state, mask = remat.forward_masked(self, params, state, x, ctx)
+                    else:
+                        y, state, mask = self.forward_masked(params, state, x, ctx)
                 if y is None:
                     raise TypeError(f"{self.label}: it computed None; expected arrays. Does its `call` return?")
                 if self.activity_regularizer is not None:
@@ -690,7 +700,10 @@ class Layer(Configured, kw_only=True):
         inner = [v for layer in self._inside() for v in layer.weights]
         return list(dict.fromkeys([*(Variable(self, n) for n in names), *inner]))  # those of a shared layer once
 
-    variables = weights
+    @property
+    def variables(self):
+        """The weights, and the states that noise is drawn by in `stateless_call`."""
+        return [*self.weights, *stateless.noise_states(self)]
 
     def variables_by_path(self):
         """Returns {path in the trees of `gather`: `Variable`} of all arrays of this layer and those inside."""
@@ -711,7 +724,13 @@ class Layer(Configured, kw_only=True):
         return [v for v in self.weights if not v.trainable]
 
     trainable_variables = trainable_weights
-    non_trainable_variables = non_trainable_weights
+
+    @property
+    def non_trainable_variables(self):
+        """The weights that training leaves, and the states that noise is drawn by in `stateless_call`."""
+        return [*self.non_trainable_weights, *stateless.noise_states(self)]
+
+    stateless_call = stateless.stateless_call
 
     def get_weights(self):
         """Returns the arrays as a list of NumPy copies, in the order of `weights`, all of one step of training."""

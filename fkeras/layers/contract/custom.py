@@ -25,6 +25,9 @@ from fkeras.layers.contract.variables import Variable
 
 _local = threading.local()
 
+# Attributes of ours that hold metrics which belong to what `compile` was given.
+_NO_METRICS = {"_compiled", "_compile_arguments", "_objective_cache", "_compile_metrics"}
+
 
 def is_keras_style(layer):
     """True for a layer that computes in `call`."""
@@ -408,7 +411,8 @@ def metrics_of(layer):
     def is_metric(value):
         return all(hasattr(type(value), n) for n in ("init", "update", "merge", "result", "update_state"))
 
-    held = [v for n, v in layer.__dict__.items() if isinstance(v, (list, tuple, dict)) or is_metric(v)]
+    named = [item for item in layer.__dict__.items() if item[0] not in _NO_METRICS]
+    held = [v for _, v in named if isinstance(v, (list, tuple, dict)) or is_metric(v)]
     return [m for m in jax.tree.leaves(held, is_leaf=is_metric) if is_metric(m)]
 
 
