@@ -8,6 +8,7 @@ import importlib.machinery
 import sys
 import types
 
+from fkeras import keras_private
 from fkeras.core import messages, names
 from fkeras.core.keras_names import lacking
 from fkeras.core.settings import nearest
@@ -83,6 +84,7 @@ _OLD = {
         utils.image_utils utils.tf_utils utils.all_utils utils.visualize_util utils.multi_gpu_utils utils.dataset_utils
         utils.training_utils utils.numerical_utils utils.sequence_utils utils.python_utils utils.text_dataset
         utils.summary_utils utils.model_visualization utils.legacy utils.experimental legacy.utils
+        trainers trainers.data_adapters trainers.data_adapters.data_adapter_utils
     """,
     "preprocessing": "preprocessing.dataset_utils preprocessing.image_dataset",
     "preprocessing.image utils": "preprocessing.image_utils legacy.preprocessing.image_utils",
@@ -157,6 +159,8 @@ def within(path, homes, name):
     if not name.startswith("__"):
         if today := names.OTHER_NAMES.get(path, {}).get(name):
             return names.at(today)
+        if (private := keras_private.find(f"fkeras.{path}", name)) is not names.NOTHING:
+            return private
         for home in homes:
             try:
                 return getattr(module(home), name)
@@ -248,7 +252,7 @@ def _older_module(namespace, name):
 
 def register():
     """Lets old modules be found as attributes, and those of `utils` be imported from fkeras too."""
-    names.FINDERS.append(_older_module)
+    names.FINDERS += [_older_module, keras_private.find]
     for path, homes in PATHS.items():
         if path.startswith("utils."):
             sys.modules[f"fkeras.{path}"] = _old(path, homes)

@@ -30,6 +30,7 @@ FLOORS = [
         "dtype_policies",
         "experimental",
         "keras_paths",
+        "keras_private",
         "mixed_precision",
         "distribution",
         "old_models",

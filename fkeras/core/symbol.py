@@ -120,6 +120,16 @@ class Node:
         self.outputs = jax.tree.unflatten(form, symbols)
         return self.outputs
 
+    operation = property(lambda self: self.layer, doc="Keras 3's name of `layer`.")
+    input_tensors = property(lambda self: jax.tree.leaves(self.inputs), doc="The list of the inputs' symbols.")
+    output_tensors = property(lambda self: jax.tree.leaves(self.outputs), doc="The list of the outputs' symbols.")
+    is_input = property(lambda self: not self.input_tensors, doc="Whether it begins a graph.")
+
+    @property
+    def parent_nodes(self):
+        """The calls that made the inputs, as Keras 3 has it."""
+        return list(dict.fromkeys(s.node for s in self.input_tensors))
+
     def __getstate__(self):
         state = {name: getattr(self, name) for name in self.__slots__ if name != "order"}
         return state, any(node is self for node in self.layer._nodes)

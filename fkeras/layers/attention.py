@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from fkeras.core.settings import choice, fraction, nearest, optional, positive_int, seed_or_none, setting, some
 from fkeras.layers.contract import custom
 from fkeras.layers.contract.base import Layer, Weight, layers
+from fkeras.layers.contract.context import Context
 from fkeras.layers.contract.shapes import Spec, is_shape
 from fkeras.layers.contract.weight_settings import KernelBias
 from fkeras.layers.core import EinsumDense, dense
@@ -242,6 +243,15 @@ class _Projection(EinsumDense):
         return self.activation(y.reshape(*y.shape[:-1], *kernel.shape[summed:])), state
 
 
+# Keras's inner names of the projections, which a `call` of a subclass uses.
+_INNER_NAMES = {
+    "_query_dense": "query",
+    "_key_dense": "key",
+    "_value_dense": "value",
+    "_output_dense": "attention_output",
+}
+
+
 class _HeadAttention(Layer):
     """What attention of heads with trained projections shares."""
 
@@ -266,7 +276,8 @@ class _HeadAttention(Layer):
     def pack(self, x, value=None, key=None, **kwargs):
         if _is_packed(x):
             return x
-        _checked(self.label, self._names[3:], kwargs)
+        if not custom.is_keras_style(self):  # a `call` of a subclass may take more
+            _checked(self.label, self._names[3:], kwargs)
         return custom.pack(x, [value] if key is None else [value, key], _given(kwargs))
 
     def build(self, query_shape, value_shape=None, key_shape=None):
@@ -356,7 +367,22 @@ class _HeadAttention(Layer):
 
     # -------------------------------------------------------------------------------------- computation
 
+    def __getattr__(self, name):
+        if name in _INNER_NAMES and "_made" in self.__dict__:
+            return self.__dict__["_made"][1][_INNER_NAMES[name]]
+        return super().__getattr__(name)
+
+    def _compute_attention(self, query, key, value, attention_mask=None, training=None, return_attention_scores=False):
+        """Keras's inner word for a `call` of a subclass: (output, weights or None) of projected arrays [B, T, N, H]."""
+        frame = custom.running()
+        ctx = Context() if frame is None else frame.ctx
+        ctx = ctx.at(mask=None) if training is None else ctx.at(mask=None, training=bool(training))
+        call = dict.fromkeys(self._names) | {"attention_mask": attention_mask}
+        return self._attend(query, key, value, call | {"return_attention_scores": return_attention_scores}, ctx)
+
     def forward(self, params, state, x, ctx):
+        if custom.is_keras_style(self):
+            return custom.forward(self, params, state, x, ctx)
         call = _read(x, self._names)
         inner = self._projections(call["query"].shape[-1])
 
@@ -431,11 +457,15 @@ class _HeadAttention(Layer):
         return joined.reshape(math.prod(lead), -1, math.prod(times), math.prod(sources))
 
     def compute_mask(self, x, mask):
+        if custom.is_keras_style(self):  # of the query alone
+            return mask
         call = _read(x, self._names)
         found = call["query_mask"] if call["query_mask"] is not None else _read(mask, self._names)["query"]
         return [_as_bool(found), None] if call["return_attention_scores"] else _as_bool(found)
 
     def compute_output_spec(self, x):
+        if custom.is_keras_style(self):
+            return super().compute_output_spec(x)
         call = _read(x, self._names)
         query, value, dtype = tuple(call["query"].shape), tuple(call["value"].shape), self.dtype.compute_dtype
         inner = self._projections(query[-1])

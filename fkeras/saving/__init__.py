@@ -1,6 +1,7 @@
 """Files that real Keras opens too, and reading of what Keras wrote: whole models, weights, JSON."""
 
 import importlib
+import inspect
 
 from fkeras.core import names
 from fkeras.core.settings import (
@@ -9,6 +10,7 @@ from fkeras.core.settings import (
     get_custom_objects,
     get_registered_name,
     get_registered_object,
+    nearest,
     register_keras_serializable,
     serialize,
 )
@@ -17,13 +19,18 @@ CustomObjectScope = custom_object_scope
 serialize_keras_object = serialize
 
 
-def deserialize_keras_object(config, custom_objects=None, safe_mode=True):
+def deserialize_keras_object(
+    config, custom_objects=None, safe_mode=True, module_objects=None, printable_module_name="object"
+):
     """Builds the object that a config describes, as `serialize_keras_object` wrote it, here or in Keras.
 
     Args:
         config: A config dict, or a list or dict of them; other values pass through.
         custom_objects: {name: class or function} of what is not part of this package.
         safe_mode: True. With False too, code in a config is never run.
+        module_objects: The same as custom_objects, with whose names a name alone may be given too: of a function, or of
+            a class that is made without arguments.
+        printable_module_name: What such a name means, for the message.
 
     Raises:
         ValueError: No such name, or the config holds code.
@@ -34,7 +41,12 @@ def deserialize_keras_object(config, custom_objects=None, safe_mode=True):
     """
     from fkeras.saving.configs import clean
 
-    with custom_object_scope(custom_objects or {}):
+    known = {**(module_objects or {}), **(custom_objects or {})}
+    if module_objects and isinstance(config, str):
+        if config not in known:
+            raise ValueError(f"Unknown {printable_module_name} {config!r}.{nearest(config, known)}")
+        return known[config]() if inspect.isclass(known[config]) else known[config]
+    with custom_object_scope(known):
         return deserialize(clean(config))
 
 

@@ -1,6 +1,8 @@
 """Saving and loading whole models, weights and JSON: which layout, and what the file is called in messages."""
 
 import os
+import shutil
+import tempfile
 
 from fkeras.core import paths
 from fkeras.saving import archive, configs, files, hdf5, shards, tensorflow, weights
@@ -17,7 +19,7 @@ def save_model(model, filepath, overwrite=True, include_optimizer=True, save_for
     Args:
         model: A model.
         filepath: Path ending in .h5 (also .hdf5, .hdf, .he5) or .keras; the ending chooses the format. Or an open
-            h5py file or group.
+            h5py file or group, or an open binary file, such as a BytesIO, for a .keras archive.
         overwrite: False refuses to replace an existing file.
         include_optimizer: False leaves out compile settings and optimizer state.
         save_format: "h5" or "keras", for a name without such an ending; "tf" for a SavedModel, a folder.
@@ -33,15 +35,20 @@ def save_model(model, filepath, overwrite=True, include_optimizer=True, save_for
         >>> load_model("model.h5").count_params()
         10
     """
-    path = filepath if _is_open(filepath) else paths.path_of(filepath, "save_model")
+    path = filepath if _is_open(filepath) or _is_stream(filepath) else paths.path_of(filepath, "save_model")
     form = "folder" if zipped is False else _form(path, save_format)
-    if form == "folder" and (_is_open(path) or path.endswith((*HDF5_ENDINGS, ".keras")) or save_format):
+    if form == "folder" and (not isinstance(path, str) or path.endswith((*HDF5_ENDINGS, ".keras")) or save_format):
         raise ValueError(
             f"save_model: zipped=False writes a folder, expected a path without an ending and no save_format, got "
             f"{_shown(path)}."
         )
     try:
-        if form in ("keras", "folder"):
+        if _is_stream(path):
+            with tempfile.TemporaryDirectory() as folder:
+                archive.write_model(model, copy := os.path.join(folder, "model.keras"), True, include_optimizer)
+                with open(copy, "rb") as file:
+                    shutil.copyfileobj(file, path)
+        elif form in ("keras", "folder"):
             archive.write_model(model, path, overwrite, include_optimizer, form == "keras")
         elif form == "tf":
             tensorflow.write_saved_model(model, path, overwrite, include_optimizer)
@@ -57,6 +64,8 @@ def save_model(model, filepath, overwrite=True, include_optimizer=True, save_for
 def _form(path, save_format):
     if _is_open(path):
         return "h5"
+    if _is_stream(path):
+        return "keras"
     formats = {"h5": "h5", "hdf5": "h5", "keras": "keras", "tf": "tf", "tensorflow": "tf"}
     form = formats.get(str(save_format).lower()) if save_format else None
     if save_format and form is None:
@@ -76,7 +85,8 @@ def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
     Nothing in the file is executed. The content, not the name, says which format it is.
 
     Args:
-        filepath: Path of an HDF5 file, a .keras archive or a SavedModel's folder, or an open h5py file or group.
+        filepath: Path of an HDF5 file, a .keras archive or a SavedModel's folder; an open h5py file or group; or
+            an open binary file, such as a BytesIO, that holds a .keras archive.
         custom_objects: {name: class or function} of what is not part of this package. The function of a Lambda layer
             that the file holds as code is looked up under the layer's name.
         compile: False returns a model that is not compiled.
@@ -86,13 +96,18 @@ def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
         OSError: There is no such file, or it is neither HDF5 nor a zip archive, or damaged.
         ValueError: A part of it cannot be read; the message names the file and the part.
     """
-    path = filepath if _is_open(filepath) else paths.path_of(filepath, "load_model")
+    path = filepath if _is_open(filepath) or _is_stream(filepath) else paths.path_of(filepath, "load_model")
     return _load_model(path, _shown(path), custom_objects, compile)
 
 
 @files.refusing
 def _load_model(path, where, custom_objects, compile):
-    if not _is_open(path) and archive.is_archive(path):
+    if _is_stream(path):
+        with tempfile.TemporaryDirectory() as folder:
+            with open(copy := os.path.join(folder, "model.keras"), "wb") as file:
+                shutil.copyfileobj(path, file)
+            return archive.read_model(copy, where, custom_objects, compile)
+    if isinstance(path, str) and archive.is_archive(path):
         return archive.read_model(path, where, custom_objects, compile)
     if not _is_open(path) and tensorflow.is_saved_model(path):
         return tensorflow.read_saved_model(path, custom_objects, compile)
@@ -223,5 +238,12 @@ def _is_open(filepath):
     return not isinstance(filepath, (str, bytes, os.PathLike)) and hasattr(filepath, "attrs")
 
 
+def _is_stream(filepath):
+    """Whether it is an open binary file, or one in memory: of a .keras archive."""
+    return not _is_open(filepath) and hasattr(filepath, "seek") and hasattr(filepath, "read")
+
+
 def _shown(path):
+    if _is_stream(path):
+        return f"an open {type(path).__name__}"
     return repr(path.file.filename if _is_open(path) else path)

@@ -179,6 +179,22 @@ class Compilation(KerasForm):
         return self._compiled is not None
 
     @property
+    def run_eagerly(self):
+        """Whether steps run without being compiled. May be set after `compile`."""
+        return bool(self.compiled and self._compiled["run_eagerly"])
+
+    @run_eagerly.setter
+    def run_eagerly(self, value):
+        self._require_compiled("run_eagerly = ...")
+        self._compiled["run_eagerly"] = self._compile_arguments["run_eagerly"] = bool(value)
+        self._programs, self._paces = Programs(), {}
+
+    @property
+    def jit_compile(self):
+        """Whether steps are compiled."""
+        return not self.run_eagerly
+
+    @property
     def loss(self):
         """The loss as given to `compile`."""
         return self._compile_arguments["loss"] if self.compiled else None

@@ -40,6 +40,7 @@ from fkeras.layers.contract.portable import portable
 from fkeras.layers.contract.shapes import (
     BATCH,
     PROBES,
+    SMALL_PROBES,
     Spec,
     as_shape,
     filled,
@@ -55,6 +56,13 @@ layers = Registry("layer", "keras.layers")
 
 # Weights that may be left out, and the settings that say so: they are None, as in Keras.
 _OPTIONS = {"bias": ("use_bias", "bias_axes"), "gamma": ("scale",), "beta": ("center",)}
+
+# Inner names of Keras that packages which draw or walk models read.
+_KERAS_INSIDE = {
+    "_inbound_nodes": lambda layer: list(layer._nodes),
+    "_layers": lambda layer: list(getattr(layer, "operations", layer.children().values())),
+    "_flatten_layers": lambda layer: functools.partial(_flattened, layer),
+}
 
 # Attributes of ours that may hold layers which are no part of the layer, or hold them another way.
 _NO_CHILDREN = {"_call", "_nodes", "_real", "_recorder", "_chain", "_input", "_compiled", "_compile_arguments"}
@@ -105,6 +113,7 @@ class Layer(Configured, kw_only=True):
     on_host = False  # it can compute with NumPy, by `host(x)`, and does where it meets text (contract/host.py)
     named_after = None  # the name of Keras's class, where that is another
     _cell = None
+    _changes = 0  # how often a setting was changed since
     _remat = None  # the `RematScope` that the layer was made in
     _nodes = ()
     _counts: ClassVar[dict[str, int]] = {}
@@ -353,8 +362,11 @@ class Layer(Configured, kw_only=True):
         x = self.prepared(x)
         shapes = shapes_of(x)
         sizes = [s for s in jax.tree.leaves(shapes, is_leaf=is_shape)]
-        probes = PROBES if has_free_sizes(sizes) else PROBES[:1]
-        outs = [self._trace_output(x, mask, shapes, probe) for probe in probes]
+        tries = (PROBES, SMALL_PROBES) if has_free_sizes(sizes) else (PROBES[:1],)
+        outs = self._first_that_runs(lambda probe: self._trace_output(x, mask, shapes, probe), tries)
+        if outs is None:  # at no size that stands for an unknown one: the layer itself says what comes out
+            told = self.compute_output_shape(jax.tree.map(tuple, shapes, is_leaf=is_shape))
+            return jax.tree.map(lambda s: Spec(tuple(s), self.dtype.compute_dtype), told, is_leaf=is_shape), None
         batch_is_free = any(s and s[0] is None for s in sizes)
 
         def join(*specs):
@@ -364,6 +376,18 @@ class Layer(Configured, kw_only=True):
             return Spec(tuple(dims), specs[0].dtype)
 
         return jax.tree.map(join, *outs)
+
+    def _first_that_runs(self, trace, tries):
+        """Returns the traces at the first sizes for which there are any, or None if the layer tells its shapes."""
+        failed = []
+        for probes in tries:
+            try:
+                return [trace(probe) for probe in probes]
+            except Exception as err:
+                failed.append(err)
+        if len(tries) > 1 and type(self).compute_output_shape is not Layer.compute_output_shape:
+            return None
+        raise failed[0]
 
     def _trace_output(self, x, mask, shapes, probe):
         def concrete(spec):
@@ -427,7 +451,36 @@ class Layer(Configured, kw_only=True):
                 f"{self.label}: cannot hold {value.label} as {name!r}, which holds it: a cycle. To only remember a "
                 f"layer, hold a function: self.{name} = lambda: layer."
             )
-        super().__setattr__(name, value)
+        if self._sealed and name in type(self)._fields and name not in ("name", "dtype"):
+            self._change(name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def _change(self, name, value):
+        """Sets a setting of a layer that is in use, if its arrays and the shapes of its outputs stay what they are."""
+        before = getattr(self, name)
+        object.__setattr__(self, name, type(self)._fields[name].resolve(type(self), value))
+        object.__setattr__(self, "_sealed", False)
+        try:
+            self.check()
+            shapes = self._cell.shapes if self._cell is not None else ()
+            now = {path: tuple(w.shape) for path, w in self.declarations().items()} if shapes else {}
+            same = all({p: tuple(w.shape) for p, w in tree.flatten(self.declare(s)).items()} == now for s in shapes)
+            for node in self._nodes if same else ():
+                specs = jax.tree.leaves(self.compute_output_spec(node.inputs), is_leaf=is_spec)
+                same &= [s.shape for s in specs] == [s.shape for s in node.output_tensors]
+            if not same:
+                kind = type(self).__name__
+                raise ValueError(
+                    f"{self.label}: {name} = {value!r} would change its weights or the shape of its output, which are "
+                    f"in use. Make a new one: {kind}.from_config({{**layer.get_config(), {name!r}: ...}})."
+                )
+        except BaseException:
+            object.__setattr__(self, name, before)
+            raise
+        finally:
+            object.__setattr__(self, "_sealed", True)
+        object.__setattr__(self, "_changes", self._changes + 1)
 
     def __getattr__(self, name):
         cell = self.__dict__.get("_cell")
@@ -435,6 +488,8 @@ class Layer(Configured, kw_only=True):
             return Variable(self, name)
         if cell is not None and any(option in self._fields for option in _OPTIONS.get(name, ())):
             return None  # a weight that the settings leave out
+        if name in _KERAS_INSIDE:
+            return _KERAS_INSIDE[name](self)
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}." + self._unbuilt_hint(name))
 
     def _unbuilt_hint(self, name):
@@ -763,7 +818,7 @@ class Layer(Configured, kw_only=True):
     @property
     def flags(self):
         """What decides which of the layer's own weights are trained, and how it computes: part of a program's key."""
-        return self.trainable, frozenset(self._cell.frozen if self._cell is not None else ())
+        return self.trainable, self._changes, frozenset(self._cell.frozen if self._cell is not None else ())
 
     def trained_paths(self, seen=None):
         """Returns the set of paths in `params` that training changes now, by every layer's `trainable`."""
@@ -856,7 +911,21 @@ class Layer(Configured, kw_only=True):
     def variable_dtype(self):
         return self.dtype.variable_dtype
 
-    dtype_policy = property(lambda self: self.dtype)
+    @property
+    def dtype_policy(self):
+        """Keras 3's name of `dtype`."""
+        return self.dtype
+
+    @dtype_policy.setter
+    def dtype_policy(self, value):
+        object.__setattr__(self, "dtype", dtypes.policy(value))
+        revision.changed()
+
+
+def _flattened(layer, recursive=True, include_self=True):
+    """Returns the layers inside, or those directly inside, as Keras's inner `_flatten_layers`."""
+    inner = list(layer.own_and_inner())[1:] if recursive else list(layer._inside())
+    return [layer, *inner] if include_self else inner
 
 
 def _is_running(item):

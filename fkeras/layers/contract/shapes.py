@@ -9,6 +9,7 @@ from fkeras.core.dtypes import symbol_dtype
 from fkeras.core.symbol import Static, Symbol
 
 BATCH = 2  # the size that stands for an unknown batch while shapes are traced
+SMALL_PROBES = (7, 11)  # where a layer takes no more: a table of positions
 PROBES = (1031, 2053)  # sizes that stand for unknown other axes; a size that follows them is unknown too
 
 
