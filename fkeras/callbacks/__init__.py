@@ -1,7 +1,6 @@
 """What happens around training: stopping, saving, recording, showing. Keras 3's callbacks.
 
-`TensorBoard` and `RemoteMonitor` are not here: they need packages of their own. `SwapEMAWeights` needs an optimizer
-that averages, and `OrbaxCheckpoint` needs Orbax.
+`OrbaxCheckpoint` is not here: it needs Orbax.
 """
 
 from fkeras.callbacks.base import Callback, LambdaCallback
@@ -12,6 +11,7 @@ from fkeras.callbacks.monitor import EarlyStopping, ReduceLROnPlateau, Terminate
 from fkeras.callbacks.progbar import Progbar, ProgbarLogger
 from fkeras.callbacks.records import CSVLogger, History
 from fkeras.callbacks.schedule import LearningRateScheduler
+from fkeras.callbacks.tensorboard import TensorBoard
 
 __all__ = [
     "BackupAndRestore",
@@ -27,6 +27,7 @@ __all__ = [
     "Progbar",
     "ProgbarLogger",
     "ReduceLROnPlateau",
+    "TensorBoard",
     "TerminateOnNaN",
 ]
 
