@@ -3,6 +3,7 @@
 `OrbaxCheckpoint` is not here: it needs Orbax.
 """
 
+from fkeras.callbacks.averages import SwapEMAWeights
 from fkeras.callbacks.base import Callback, LambdaCallback
 from fkeras.callbacks.callback_list import CallbackList
 from fkeras.callbacks.checkpoint import BackupAndRestore, ModelCheckpoint
@@ -10,6 +11,7 @@ from fkeras.callbacks.logs import Logs
 from fkeras.callbacks.monitor import EarlyStopping, ReduceLROnPlateau, TerminateOnNaN
 from fkeras.callbacks.progbar import Progbar, ProgbarLogger
 from fkeras.callbacks.records import CSVLogger, History
+from fkeras.callbacks.remote import RemoteMonitor
 from fkeras.callbacks.schedule import LearningRateScheduler
 from fkeras.callbacks.tensorboard import TensorBoard
 
@@ -27,6 +29,8 @@ __all__ = [
     "Progbar",
     "ProgbarLogger",
     "ReduceLROnPlateau",
+    "RemoteMonitor",
+    "SwapEMAWeights",
     "TensorBoard",
     "TerminateOnNaN",
 ]
