@@ -114,7 +114,9 @@ class TensorBoard(ConfiguredCallback):
     profile_batch: int | tuple | str = setting(_batches, 0)
     embeddings_freq: int = setting(count, 0)
     embeddings_metadata: str | dict | None = None
-    hparams: dict | None = setting(optional(dict), None)
+    hparams: dict | None = setting(optional(dict), None, keyword=True)
+
+    writes = "log_dir"
 
     _files = _traced = None
     _batch = _epoch_batch = 0  # batches of this training, and those before this epoch
