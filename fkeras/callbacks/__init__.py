@@ -9,6 +9,7 @@ from fkeras.callbacks.callback_list import CallbackList
 from fkeras.callbacks.checkpoint import BackupAndRestore, ModelCheckpoint
 from fkeras.callbacks.logs import Logs
 from fkeras.callbacks.monitor import EarlyStopping, ReduceLROnPlateau, TerminateOnNaN
+from fkeras.callbacks.norms import GradientNorms
 from fkeras.callbacks.progbar import Progbar, ProgbarLogger
 from fkeras.callbacks.records import CSVLogger, History
 from fkeras.callbacks.remote import RemoteMonitor
@@ -21,6 +22,7 @@ __all__ = [
     "Callback",
     "CallbackList",
     "EarlyStopping",
+    "GradientNorms",
     "History",
     "LambdaCallback",
     "LearningRateScheduler",

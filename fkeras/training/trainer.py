@@ -21,6 +21,7 @@ from fkeras.core.settings import named_arguments
 from fkeras.data import feed
 from fkeras.distribute import parallel, processes
 from fkeras.layers.contract.variables import lock, revision
+from fkeras.training import norms
 from fkeras.training import run as loop
 from fkeras.training import survival as survive
 from fkeras.training.compilation import AS_IT_IS, Compilation, like
@@ -112,7 +113,7 @@ class Trainer(Compilation):
             facts = {"batch_size": source.batch_size, "number of steps": steps, "epochs": epochs, "seed": self._seed}
             processes.check_agreement(self, facts, weights=not len(self.compile_report()))
         survival = survive.of(self, resume, source, validation, callbacks, devices, steps)
-        with survival.running(), self._settled():
+        with survival.running(), self._settled(), norms.watched(self, callbacks):
             callbacks.on_train_begin()
             first, logs = survival.first_epoch(initial_epoch, epochs), {}
             for epoch in range(first, first if survival.stopped else epochs):
