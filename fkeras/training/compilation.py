@@ -43,6 +43,8 @@ class Compilation:
     _programs = None
     _norms = None  # while a `GradientNorms` watches: whether it asks for each layer's too
     _last_trained = None, None  # the program of the last training step, and what `compile` had fixed then
+    nan_report = None  # where the first NaN of the last `fit` came from: a `training.autopsy.Report`
+    _watch = None  # the `training.autopsy.Watch` of an epoch that runs
     _lone_rows = 0  # predictions of a single row, one after the other; once at `LONE_ROWS` it does not fall back
     _direct = None  # the `Direct` of the last single batches
     train_step = None  # a model of one's own may define train_step(ts, batch) -> (ts, logs), pure

@@ -21,7 +21,7 @@ from fkeras.core.settings import named_arguments
 from fkeras.data import feed
 from fkeras.distribute import parallel, processes
 from fkeras.layers.contract.variables import lock, revision
-from fkeras.training import norms
+from fkeras.training import autopsy, norms
 from fkeras.training import run as loop
 from fkeras.training import survival as survive
 from fkeras.training.compilation import AS_IT_IS, Compilation, like
@@ -105,6 +105,7 @@ class Trainer(Compilation):
                 model=self,
             )  # fmt: skip
         self.stop_training = False
+        self.__dict__["nan_report"] = None
         objectives = self._objectives(source.peek())
         devices = self._devices()
         if verbose:
@@ -158,16 +159,17 @@ class Trainer(Compilation):
             nonlocal metrics, logs
             take, block = run if where is devices else at(where, like=program)[1], self._arrange(block, pace.pads)
             with loop.undisturbed(), lock:  # the step takes the arrays' memory: until they are stored there are none
-                ts = where.hold(self._train_state(program, metrics))
-                good.keep(ts)
+                before = where.hold(self._train_state(program, metrics))
+                good.keep(before)
                 with self._eager():
-                    ts, logs = take(ts, where.split(block), n)
+                    ts, logs = take(before, where.split(block), n)
                 self._store(ts)
             metrics = ts.metrics
+            watch.keep(before, block, n, step, logs)
             survival.dispatched(metrics, logs)
             return logs, next(iter(logs.values()))
 
-        with LastGood(self, source.batch_size) as good:
+        with LastGood(self, source.batch_size) as good, autopsy.watched(self, program, epoch, callbacks) as watch:
             step = loop.run(
                 self, "train", source, steps, pace, devices, callbacks, dispatch, begin.order, begin.step, survival
             )
