@@ -308,6 +308,35 @@ def _period(cls, kwargs):
     return kwargs
 
 
+def _board(cls, kwargs):
+    """What TensorBoard took in Keras 2: gradients, and layers and data of embeddings, are left out with a word."""
+    lost = [name for name in ("write_grads", "embeddings_layer_names", "embeddings_data") if kwargs.pop(name, None)]
+    if lost:
+        more = " The norms of gradients are in the logs with callbacks.GradientNorms." if "write_grads" in lost else ""
+        warnings.warn(
+            f"TensorBoard({lost[0]}=...): TensorFlow 2 and Keras 3 do not know it, and it changes nothing.{more}",
+            stacklevel=4,
+        )
+    if kwargs.pop("batch_size", None) is not None:  # of the gradients
+        messages.old_spelling("TensorBoard(batch_size=)", None)
+    return kwargs
+
+
+def _board_positions(cls, args, kwargs):
+    """Keras 2's (log_dir, histogram_freq, batch_size, write_graph, write_grads, write_images, ...) -> today's."""
+    if len(args) < 3 or isinstance(args[2], bool):
+        return args
+    messages.old_spelling("TensorBoard(log_dir, histogram_freq, batch_size, ...)", "TensorBoard(log_dir=, ...)")
+    names = "log_dir histogram_freq batch_size write_graph write_grads write_images embeddings_freq "
+    names += "embeddings_layer_names embeddings_metadata embeddings_data update_freq"
+    with messages.old_spellings_expected():
+        new = _board(cls, dict(zip(names.split(), args, strict=False)))
+    kwargs.update(new)
+    return ()
+
+
+OLD_SPELLINGS["TensorBoard"] = _board
+OLD_POSITIONS["TensorBoard"] = _board_positions
 OLD_SPELLINGS["L1"] = _renamed(l="l1")
 OLD_SPELLINGS["L2"] = _renamed(l="l2")
 OLD_SPELLINGS["MaxNorm"] = _renamed(m="max_value")

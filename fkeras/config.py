@@ -83,7 +83,10 @@ def max_epochs():
 
 
 def set_max_epochs(max_epochs):
-    """Bounds the epochs of every `fit`, for a quick run of a long script; None takes the bound away."""
+    """Bounds the epochs of every `fit`, for a quick run of a long script; None takes the bound away.
+
+    The environment's KERAS_MAX_EPOCHS does so without a change of the script.
+    """
     flags.put("max_epochs", _bound("max_epochs", max_epochs))
 
 
@@ -93,7 +96,10 @@ def max_steps_per_epoch():
 
 
 def set_max_steps_per_epoch(max_steps_per_epoch):
-    """Bounds the steps of every epoch, of `evaluate` and `predict`; None takes the bound away."""
+    """Bounds the steps of every epoch, of `evaluate` and `predict`; None takes the bound away.
+
+    The environment's KERAS_MAX_STEPS_PER_EPOCH does so without a change of the script.
+    """
     flags.put("max_steps_per_epoch", _bound("max_steps_per_epoch", max_steps_per_epoch))
 
 

@@ -18,9 +18,9 @@ from jax import lax
 
 import fkeras
 from fkeras import layers as L
-from fkeras.core import tree
+from fkeras.core import checksum, tree, wire
 from fkeras.saving.order import store, weights_by_path
-from fkeras.saving.tensorflow import bundle, checksum, folder, table, wire
+from fkeras.saving.tensorflow import bundle, folder, table
 from tests.catalog import layer_rows, layers_recurrent
 
 needs_tensorflow = pytest.mark.skipif(

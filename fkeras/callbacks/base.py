@@ -122,6 +122,9 @@ def is_overridden(callback, hook, base=Callback):
 class ConfiguredCallback(Configured, Callback):
     """A callback whose settings are fields. Unlike a layer's, they can be assigned later, as Keras users do."""
 
+    writes = None  # the setting that says where to, in a callback that writes files
+    makes_folders = True  # whether the folder need not be there
+
     def __setattr__(self, name, value):
         field = type(self)._fields.get(name)
         object.__setattr__(self, name, field.resolve(type(self), value) if field else value)

@@ -98,6 +98,8 @@ class ModelCheckpoint(SavingCallback, MonitorCallback):
     save_freq: str | int = setting(frequency, "epoch")
     initial_value_threshold: float | None = None
 
+    writes = "filepath"
+
     remembers = "best", "_epoch", "_unsaved", "_last_batch"
 
     def check(self):
@@ -203,6 +205,8 @@ class BackupAndRestore(ConfiguredCallback):
     save_freq: str | int = setting(_often, "epoch")
     double_checkpoint: bool = False
     delete_checkpoint: bool = True
+
+    writes = "backup_dir"
 
     def every(self):
         """Returns (batches, seconds) from one checkpoint to the next, besides those at the ends of epochs, or None."""

@@ -293,11 +293,12 @@ def _at_floor(rate, floor):
 
 
 class TerminateOnNaN(Callback):
-    """Stops training when the loss is NaN or infinite.
+    """Stops training when the loss is NaN or infinite, and says where that came from.
 
     A loss that is still being computed is looked at when the next steps have been sent off, so that the device never
     waits: training stops at most one dispatch later than the loss went bad. The loss logged is the mean over the epoch
-    so far, so that it stays bad.
+    so far, so that it stays bad. The step that did it is run again with checks: the first layer, forward or backward,
+    the step, the rows of the batch and what went in are named; `model.nan_report` has them.
 
     Args:
         raise_error: Raise an error instead.
@@ -336,7 +337,10 @@ class TerminateOnNaN(Callback):
         loss = as_float(loss)
         if math.isfinite(loss):
             return
+        watch = getattr(self.model, "_watch", None)
+        report = watch.look() if watch is not None else None
+        why = "" if report is None else f" {report.text}"
         if self.raise_error:
-            raise RuntimeError(f"TerminateOnNaN: the loss became {loss} at batch {batch}.")
-        say(f"Batch {batch}: the loss is {loss}, training stops.")
+            raise RuntimeError(f"TerminateOnNaN: the loss became {loss} at batch {batch}.{why}")
+        say(f"Batch {batch}: the loss is {loss}, training stops.{why}")
         self.model.stop_training = True

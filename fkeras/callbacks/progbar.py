@@ -8,6 +8,7 @@ import numpy as np
 
 from fkeras.callbacks.base import Callback
 from fkeras.callbacks.logs import as_logs, is_ready
+from fkeras.callbacks.norms import is_of_a_layer
 from fkeras.core import messages
 
 BOLD, GREEN, WHITE, PLAIN = "\x1b[1m", "\x1b[32m", "\x1b[37m", ""
@@ -328,7 +329,7 @@ class ProgbarLogger(Callback):
     def _step(self, batch, logs):
         self.seen = batch + 1
         if self.progbar.advance(self.seen):
-            self.progbar.update(self.seen, as_logs(logs).arrays(), finalize=False)
+            self.progbar.update(self.seen, _shown(as_logs(logs).arrays()), finalize=False)
 
     def _finish(self, logs):
         if self.progbar is None:
@@ -336,4 +337,9 @@ class ProgbarLogger(Callback):
         if self.target is None:
             self.target = self.progbar.target = self.seen
         # Fewer than the target when training was stopped within the epoch.
-        self.progbar.update(self.seen or self.target, as_logs(logs), finalize=True)
+        self.progbar.update(self.seen or self.target, _shown(as_logs(logs)), finalize=True)
+
+
+def _shown(logs):
+    """Returns the logs that a line has space for."""
+    return {name: value for name, value in logs.items() if not is_of_a_layer(name)}

@@ -151,6 +151,9 @@ class CSVLogger(ConfiguredCallback):
     separator: str = ","
     append: bool = False
 
+    writes = "filename"
+    makes_folders = False
+
     _columns, _text, _begin = None, "", 0
 
     def on_train_begin(self, logs=None):

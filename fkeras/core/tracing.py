@@ -1,6 +1,14 @@
-"""What JAX says when code asks a traced array for its values, in words for those who wrote the code."""
+"""What JAX says when code asks a traced array for its values, in words for its author; and who watches layers.
+
+Within `watching(function)` every layer that is called hands its call to `function(layer, params, x, y)`, which returns
+`y` or what takes its place.
+"""
+
+import contextlib
+import threading
 
 import jax
+from jax.extend.core import get_opaque_trace_state
 
 _BRANCH = jax.errors.TracerBoolConversionError
 _NUMPY = jax.errors.TracerArrayConversionError
@@ -30,3 +38,27 @@ def untraceable(error):
             "compiled. Use jax.numpy, jax.lax.cond or jax.lax.fori_loop."
         )
     return None
+
+
+_watchers = threading.local()
+
+
+@contextlib.contextmanager
+def watching(function):
+    """Within the `with`, calls of layers are handed to `function`."""
+    before = watcher()
+    _watchers.now = function
+    try:
+        yield
+    finally:
+        _watchers.now = before
+
+
+def watcher():
+    """Returns who watches calls of layers now, or None."""
+    return _watchers.__dict__.get("now")
+
+
+def trace_state():
+    """Returns what is equal for two places of one trace, and another within a loop or a mapped function there."""
+    return get_opaque_trace_state(convention="flax")

@@ -44,7 +44,10 @@ class Compilation(KerasForm):
     _compiled = None
     _trained_at_compile = frozenset()
     _programs = None
+    _norms = None  # while a `GradientNorms` watches: whether it asks for each layer's too
     _last_trained = None, None  # the program of the last training step, and what `compile` had fixed then
+    nan_report = None  # where the first NaN of the last `fit` came from: a `training.autopsy.Report`
+    _watch = None  # the `training.autopsy.Watch` of an epoch that runs
     _lone_rows = 0  # predictions of a single row, one after the other; once at `LONE_ROWS` it does not fall back
     _direct = None  # the `Direct` of the last single batches
 
@@ -367,6 +370,7 @@ class Compilation(KerasForm):
             "optimizer settings": getattr(self.optimizer, "revision", 0),
             "devices": devices.key,
             "noise": draws,
+            "norms of gradients": self._norms if kind == "train" else None,
         }
         make = functools.partial(self._make_program, kind, objectives, devices, draws)
         program, function = self._programs.get(facts, make, str(batching))
@@ -396,6 +400,8 @@ class Compilation(KerasForm):
             "test": (program.test_block, (2,)),
             "predict": (predictor(self), ()),
         }[kind]
+        if kind == "train" and self._norms is not None:
+            program.norms = self._norms
         if self._compiled and self._compiled["run_eagerly"]:
             return program, function
         if kind == "train" and sum(a.nbytes for a in jax.tree.leaves(self.gather())) <= KEPT_BYTES:

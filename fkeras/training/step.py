@@ -17,6 +17,7 @@ from fkeras.core.dtypes import at_least_float32
 from fkeras.layers.contract import custom
 from fkeras.layers.contract.context import Context
 from fkeras.layers.kernels import convolution as kernels
+from fkeras.training import norms
 
 
 class TrainState(NamedTuple):
@@ -65,6 +66,7 @@ class Program:
     """
 
     empty = None  # the metrics' empty states, once they were made
+    norms = None  # whether a step computes norms of gradients: None, or whether of each layer too
     layer_logs = None  # {name: (monoid, () -> empty state)} of what layers add to the logs, once `init_metrics` looked
 
     def __init__(self, model, optimizer, outputs, trained, axis=None, synchronizes=True, accumulate=1):
@@ -190,7 +192,11 @@ class Program:
                 found[name] = metric.init(None if batch["y"][i] is None else batch["y"][i].shape, preds[i])
         if self.layer_logs is None:
             self.layer_logs = self._find_layer_logs(ts, batch, training)
+        found |= {name: _mean.init() for name in self._norm_names()}
         return found | {name: empty() for name, (_, empty) in self.layer_logs.items()}
+
+    def _norm_names(self):
+        return [] if self.norms is None else norms.names(self.trained, self.norms)
 
     def _find_layer_logs(self, ts, batch, training):
         """Returns {name: (monoid, () -> its empty state)} of what layers add to the logs in `call`."""
@@ -277,6 +283,7 @@ class Program:
             for name, metric, _ in objective.metrics:
                 value = metric.result(metrics[name])
                 out |= value if isinstance(value, dict) else {name: value}
+        out |= {name: _mean.result(metrics[name]) for name in self._norm_names()}
         return out | {name: metric.result(metrics[name]) for name, (metric, _) in (self.layer_logs or {}).items()}
 
     # ----------------------------------------------------------------------------------------- steps
@@ -301,6 +308,7 @@ class Program:
             metrics = self.update_metrics(ts.metrics, batch, y_pred, mask)
         if self.axis is not None:
             grads, loss, parts = jax.lax.psum((grads, loss, parts), self.axis)
+        before = trained
         trained, opt = self.optimizer.update(grads, ts.opt, trained)
         if self.constraints:
             leaves = tree.flatten(trained)
@@ -308,6 +316,10 @@ class Program:
                 {p: self.constraints[p](a) if p in self.constraints else a for p, a in leaves.items()}
             )
         metrics = self.update_losses(metrics, batch, loss, parts)
+        if self.norms is not None:
+            scale = self.optimizer.scale_loss(jnp.float32(1), ts.opt)
+            found = norms.of_step(grads, scale, before, trained, self.norms)
+            metrics |= {name: _mean.add(metrics[name], value, 1.0) for name, value in found.items()}
         return TrainState(tree.join(trained, frozen), state, opt, metrics, ts.key)
 
     def _accumulated(self, objective, trained, ts, batch):
@@ -426,6 +438,17 @@ class OwnSteps(Program):
                     f"the pure {name}(self, ts, batch) -> {gives}, or Keras's for JAX, {name}(self, state, data); see "
                     f"docs/pure.md."
                 )
+
+    @property
+    def norms(self):
+        return None
+
+    @norms.setter
+    def norms(self, per_layer):
+        raise ValueError(
+            f"{self.model.label}: callbacks.GradientNorms sees the gradients of the usual step, not those of a "
+            f"train_step of its own. Return their norms in its logs."
+        )
 
     def _checked(self, result):
         if isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], TrainState):

@@ -21,11 +21,13 @@ from fkeras.core.settings import named_arguments
 from fkeras.data import feed
 from fkeras.distribute import parallel, processes
 from fkeras.layers.contract.variables import lock, revision
+from fkeras.training import autopsy, norms
 from fkeras.training import run as loop
 from fkeras.training import survival as survive
 from fkeras.training.compilation import AS_IT_IS, Compilation, like
 from fkeras.training.last_good import LastGood
 from fkeras.training.pace import DISPATCH_SECONDS, FOLLOWED_SECONDS, IN_FLIGHT, Pace, block_steps
+from fkeras.training.rehearsal import rehearsal
 from fkeras.training.repeated_calls import Direct
 from fkeras.training.results import fetch, floats, joined
 from fkeras.training.step import TrainState
@@ -58,6 +60,7 @@ class Trainer(Compilation):
         validation_batch_size=None,
         validation_freq=1,
         resume=None,
+        dry_run=None,
     ):
         """Trains the model.
 
@@ -68,12 +71,22 @@ class Trainer(Compilation):
                 checkpoint and ends with the same bits as if nothing had happened. A checkpoint is written after every
                 epoch, every 60 seconds, and when SIGTERM or Ctrl-C ends the program; a `BackupAndRestore` in its
                 place sets other times.
+            dry_run: Number of steps, such as 2: so many steps of as many epochs and of their validations, with all
+                callbacks and a checkpoint, to find what would fail in hours. The model is as it was afterwards, and
+                what fkeras's own callbacks write goes to a folder beside that is deleted.
 
         Returns:
             `History`: `.history` maps each log's name to its value per epoch, `.epoch` lists the epochs.
         """
         self._require_compiled("fit")
         epochs, initial_epoch = _epochs(epochs, "epochs"), _epochs(initial_epoch, "initial_epoch")
+        if dry_run:
+            with rehearsal(self, dry_run, callbacks, resume, _verbosity(verbose)) as (callbacks, resume):
+                return Trainer.fit(
+                    self, x, y, batch_size, min(epochs, initial_epoch + dry_run), verbose, callbacks, validation_split,
+                    validation_data, shuffle, class_weight, sample_weight, initial_epoch, steps_per_epoch,
+                    validation_steps, validation_batch_size, 1, resume,
+                )  # fmt: skip
         source = feed.training_source(self, x, y, sample_weight, class_weight, batch_size, shuffle, steps_per_epoch)
         size = batch_size if validation_batch_size is None else validation_batch_size
         source, validation = feed.validation_source(
@@ -92,6 +105,7 @@ class Trainer(Compilation):
                 model=self,
             )  # fmt: skip
         self.stop_training = False
+        self.__dict__["nan_report"] = None
         objectives = self._objectives(source.peek())
         devices = self._devices()
         if verbose:
@@ -100,7 +114,7 @@ class Trainer(Compilation):
             facts = {"batch_size": source.batch_size, "number of steps": steps, "epochs": epochs, "seed": self._seed}
             processes.check_agreement(self, facts, weights=not len(self.compile_report()))
         survival = survive.of(self, resume, source, validation, callbacks, devices, steps)
-        with survival.running(), self._settled():
+        with survival.running(), self._settled(), norms.watched(self, callbacks):
             callbacks.on_train_begin()
             first, logs = survival.first_epoch(initial_epoch, epochs), {}
             for epoch in range(first, first if survival.stopped else epochs):
@@ -145,16 +159,17 @@ class Trainer(Compilation):
             nonlocal metrics, logs
             take, block = run if where is devices else at(where, like=program)[1], self._arrange(block, pace.pads)
             with loop.undisturbed(), lock:  # the step takes the arrays' memory: until they are stored there are none
-                ts = where.hold(self._train_state(program, metrics))
-                good.keep(ts)
+                before = where.hold(self._train_state(program, metrics))
+                good.keep(before)
                 with self._eager():
-                    ts, logs = take(ts, where.split(block), n)
+                    ts, logs = take(before, where.split(block), n)
                 self._store(ts)
             metrics = ts.metrics
+            watch.keep(before, block, n, step, logs)
             survival.dispatched(metrics, logs)
             return logs, next(iter(logs.values()))
 
-        with LastGood(self, source.batch_size) as good:
+        with LastGood(self, source.batch_size) as good, autopsy.watched(self, program, epoch, callbacks) as watch:
             step = loop.run(
                 self, "train", source, steps, pace, devices, callbacks, dispatch, begin.order, begin.step, survival
             )
@@ -486,15 +501,12 @@ def _epochs(value, name):
 
 
 def _steps(source, steps, name):
-    if (most := flags.get("max_steps_per_epoch")) is not None:
-        steps = most if steps is None else min(steps, most)
-    if steps is None:
-        return source.steps
-    if isinstance(steps, bool) or not hasattr(steps, "__int__") or steps < 1:
-        raise ValueError(f"expected {name} >= 1, got {steps!r}.")
-    if source.in_memory:
-        return min(int(steps), source.steps)
-    return int(steps)
+    if steps is not None:
+        if isinstance(steps, bool) or not hasattr(steps, "__int__") or steps < 1:
+            raise ValueError(f"expected {name} >= 1, got {steps!r}.")
+        steps = min(int(steps), source.steps) if source.in_memory else int(steps)
+    bounds = [n for n in (source.steps if steps is None else steps, flags.get("max_steps_per_epoch")) if n is not None]
+    return min(bounds, default=None)
 
 
 def _validates(epoch, freq):

@@ -31,7 +31,7 @@ from fkeras import constraints, initializers, regularizers
 from fkeras.core import dtypes, rng, tree
 from fkeras.core.settings import Configured, Registry, is_foreign, optional, setting, snake_case
 from fkeras.core.symbol import Node, is_symbolic
-from fkeras.core.tracing import untraceable
+from fkeras.core.tracing import untraceable, watcher
 from fkeras.layers.contract import arguments, custom, input_spec, remat, stateless
 from fkeras.layers.contract.arguments import NOTHING
 from fkeras.layers.contract.context import Context, Probed
@@ -235,6 +235,7 @@ class Layer(Configured, kw_only=True):
             state = ctx.shared.get(id(self), state)
         elif twice := self._reached_twice():
             return self._apply_shared(params, state, x, ctx, twice)
+        given = x
         try:
             with jax.named_scope(self.name):
                 compute = self.dtype.compute_dtype
@@ -250,6 +251,8 @@ class Layer(Configured, kw_only=True):
                         y, state, mask = self.forward_masked(params, state, x, ctx)
                 if y is None:
                     raise TypeError(f"{self.label}: it computed None; expected arrays. Does its `call` return?")
+                if (watch := watcher()) is not None:
+                    y = watch(self, params, given, y)
                 if self.activity_regularizer is not None:
                     self._penalize(y, ctx)
         except Exception as err:

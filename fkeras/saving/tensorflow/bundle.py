@@ -9,11 +9,12 @@ import struct
 
 import numpy as np
 
+from fkeras.core.checksum import crc32c, masked
 from fkeras.core.paths import check_regular
-from fkeras.saving.tensorflow.checksum import crc32c, masked
-from fkeras.saving.tensorflow.messages import BUNDLE_ENTRY, BUNDLE_HEADER, dtype_of, number_of, shape_message
+from fkeras.core.tensors import dtype_of, number_of, shape_message
+from fkeras.core.wire import read_varint, varint
+from fkeras.saving.tensorflow.messages import BUNDLE_ENTRY, BUNDLE_HEADER
 from fkeras.saving.tensorflow.table import read_table, write_table
-from fkeras.saving.tensorflow.wire import read_varint, varint
 
 INDEX_LIMIT = 1 << 26  # bytes: a million arrays
 SHARDS = 10_000

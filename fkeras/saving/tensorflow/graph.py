@@ -10,7 +10,7 @@ import re
 import jax.numpy as jnp
 import numpy as np
 
-from fkeras.saving.tensorflow.messages import number_of, shape_message
+from fkeras.core.tensors import number_of, shape_message
 
 # What an operation calls its output, and its attributes of dtypes, input by input ("-": it has none for this one).
 _OPERATIONS = """

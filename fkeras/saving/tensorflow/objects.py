@@ -6,7 +6,7 @@ bundle too, and in lists: root/variables, root/trainable_variables, root/non_tra
 
 import numpy as np
 
-from fkeras.saving.tensorflow.messages import number_of, shape_message
+from fkeras.core.tensors import number_of, shape_message
 
 _VERSION = {"producer": 1, "min_consumer": 1}
 ATTRIBUTE = "/.ATTRIBUTES/VARIABLE_VALUE"

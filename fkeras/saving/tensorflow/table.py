@@ -12,8 +12,8 @@ Reference:
 
 import struct
 
-from fkeras.saving.tensorflow.checksum import crc32c, masked
-from fkeras.saving.tensorflow.wire import read_varint, varint
+from fkeras.core.checksum import crc32c, masked
+from fkeras.core.wire import read_varint, varint
 
 _MAGIC = 0xDB4775248B80FB57
 _BLOCK = 1 << 18  # bytes, as TensorFlow

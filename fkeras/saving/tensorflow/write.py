@@ -11,6 +11,7 @@ import os
 import jax
 import numpy as np
 
+from fkeras.core.tensors import number_of, shape_message
 from fkeras.saving import configs
 from fkeras.saving.compiling import compile_config
 from fkeras.saving.moments import optimizer_arrays
@@ -18,7 +19,7 @@ from fkeras.saving.order import inner_layers, keras_layers, legacy_weights, weig
 from fkeras.saving.tensorflow.bundle import write_bundle
 from fkeras.saving.tensorflow.folder import replacing_folder
 from fkeras.saving.tensorflow.graph import Body, DType, Nodes, Shape, Strings
-from fkeras.saving.tensorflow.messages import SAVED_MODEL, TRACKED, number_of, shape_message
+from fkeras.saving.tensorflow.messages import SAVED_MODEL, TRACKED
 from fkeras.saving.tensorflow.objects import (
     ATTRIBUTE,
     OBJECT_GRAPH,

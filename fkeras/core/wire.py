@@ -1,4 +1,4 @@
-"""Protocol buffers on the wire, for the messages that `messages.py` declares and nothing else.
+"""Protocol buffers on the wire, for messages that are declared here and nothing else.
 
 A message is a dict of the fields that are present:
 
