@@ -29,13 +29,9 @@ from fkeras.layers.kernels.noise import draw_kept, dropout
 # ------------------------------------------------------------------------------------ calls and masks
 
 
-def _is_packed(x):
-    return isinstance(x, dict) and set(x) == {"args", "kwargs"}
-
-
 def _read(x, names):
     """Returns {name: value} of a packed call, of a list of inputs, or of None: missing names are None."""
-    args, kwargs = custom.unpack(x) if _is_packed(x) else (list(x or ()), {})
+    args, kwargs = custom.unpack(x) if custom.is_packed(x) else (list(x or ()), {})
     return dict.fromkeys(names) | dict(zip(names, args, strict=False)) | kwargs
 
 
@@ -97,6 +93,7 @@ class Attention(Layer):
     dropout: float = setting(fraction, 0.0)
     seed: Any = setting(seed_or_none, None)
     supports_masking = True
+    call_order = ("mask", "training")
     _names = ("inputs", "mask", "return_attention_scores", "use_causal_mask")
 
     def __call__(
@@ -113,7 +110,7 @@ class Attention(Layer):
         return super().__call__(packed, training=training)
 
     def pack(self, x, **kwargs):
-        if _is_packed(x):
+        if custom.is_packed(x):
             return x
         _checked(self.label, self._names[1:], kwargs)
         mask = kwargs.get("mask")
@@ -122,7 +119,7 @@ class Attention(Layer):
         return custom.pack(list(x) if isinstance(x, tuple) else x, [], _given(kwargs))
 
     def _read(self, x):
-        return _read(x if _is_packed(x) else {"args": [x], "kwargs": {}}, self._names)
+        return _read(x if custom.is_packed(x) else {"args": [x], "kwargs": {}}, self._names)
 
     def check_input(self, shape):
         shapes = self._read(shape)["inputs"]
@@ -176,8 +173,8 @@ class Attention(Layer):
         found = list(found) if isinstance(found, (list, tuple)) else []
         return [_as_bool(m) for m in [*found, None, None]]
 
-    def compute_mask(self, x, mask):
-        call = self._read(x)
+    def compute_mask(self, inputs, mask=None):
+        call = self._read(inputs)
         query_mask = self._masks(call, mask)[0]
         return [query_mask, None] if call["return_attention_scores"] else query_mask
 
@@ -246,6 +243,8 @@ class _HeadAttention(Layer):
     """What attention of heads with trained projections shares."""
 
     supports_masking = True
+    training_flows = True
+    call_order = ()
     _names = (
         "query", "value", "key", "query_mask", "value_mask", "key_mask", "attention_mask", "return_attention_scores",
         "use_causal_mask",
@@ -264,7 +263,7 @@ class _HeadAttention(Layer):
         return super().__call__(packed, training=training)
 
     def pack(self, x, value=None, key=None, **kwargs):
-        if _is_packed(x):
+        if custom.is_packed(x):
             return x
         _checked(self.label, self._names[3:], kwargs)
         return custom.pack(x, [value] if key is None else [value, key], _given(kwargs))
@@ -273,7 +272,7 @@ class _HeadAttention(Layer):
         """Declares the layer's arrays for these shapes, batch axis first; they are drawn when first needed."""
         given = [query_shape] if is_shape(query_shape) else query_shape
         given = given if value_shape is None else [s for s in (query_shape, value_shape, key_shape) if s is not None]
-        super().build(given if _is_packed(given) else {"args": list(given), "kwargs": {}})
+        super().build(given if custom.is_packed(given) else {"args": list(given), "kwargs": {}})
 
     def check(self):
         if self.flash_attention and self.dropout:
@@ -430,8 +429,8 @@ class _HeadAttention(Layer):
         joined = jnp.broadcast_to(joined, (*lead, joined.shape[n], *times, *sources))
         return joined.reshape(math.prod(lead), -1, math.prod(times), math.prod(sources))
 
-    def compute_mask(self, x, mask):
-        call = _read(x, self._names)
+    def compute_mask(self, inputs, mask=None):
+        call = _read(inputs, self._names)
         found = call["query_mask"] if call["query_mask"] is not None else _read(mask, self._names)["query"]
         return [_as_bool(found), None] if call["return_attention_scores"] else _as_bool(found)
 

@@ -33,6 +33,7 @@ class Wrapper(Layer):
 
     layer: Any = setting(_layer)
     casts = False
+    training_flows = True
     takes_ints = True
 
     def check(self):
@@ -174,7 +175,9 @@ class Bidirectional(Layer):
     merge_mode: Any = setting(optional(choice("concat", "sum", "mul", "ave")), "concat")
     backward_layer: Any = setting(optional(_layer), None)
     casts = False
+    training_flows = True
     supports_masking = True
+    call_order = ("initial_state", "mask", "training")
 
     def check(self):
         for name, layer in (("layer", self.layer), ("backward_layer", self.backward_layer)):
@@ -255,7 +258,7 @@ class Bidirectional(Layer):
             return y, after
         return (*(y if self.merge_mode is None else (y,)), *states), after
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, inputs, mask=None):
         mask = first_mask(mask) if self.return_sequences else None
         outputs = [mask, mask] if self.merge_mode is None else [mask]
         if self.return_state:
