@@ -270,6 +270,8 @@ class _HeadAttention(Layer):
 
     def build(self, query_shape, value_shape=None, key_shape=None):
         """Declares the layer's arrays for these shapes, batch axis first; they are drawn when first needed."""
+        if query_shape is None:
+            return super().build(None)
         given = [query_shape] if is_shape(query_shape) else query_shape
         given = given if value_shape is None else [s for s in (query_shape, value_shape, key_shape) if s is not None]
         super().build(given if custom.is_packed(given) else {"args": list(given), "kwargs": {}})
@@ -340,6 +342,17 @@ class _HeadAttention(Layer):
 
     def children(self):
         return dict(self.__dict__["_made"][1]) if "_made" in self.__dict__ else {}
+
+    # The projections by Keras's names, once their input's shape is known.
+    query_dense = property(lambda self: self._projection("query"))
+    key_dense = property(lambda self: self._projection("key"))
+    value_dense = property(lambda self: self._projection("value"))
+    output_dense = property(lambda self: self._projection("attention_output"))
+
+    def _projection(self, name):
+        if (found := self.children().get(name)) is None:
+            raise AttributeError(f"{self.label} has no projections yet: they are made when it first sees a shape.")
+        return found
 
     def declare(self, shape):
         call = _read(shape, self._names)
@@ -459,6 +472,8 @@ def _spread(mask, order):
 
 
 def _output_shape(value):
+    if isinstance(value, float):
+        raise ValueError(f"expected an int or a tuple of ints, got {value!r}.")
     if value is None or (isinstance(value, (tuple, list)) and not value):
         return None
     return tuple(positive_int(v) for v in (value if isinstance(value, (tuple, list)) else (value,)))

@@ -62,6 +62,7 @@ class Embedding(Lora):
     mask_zero: bool = False
     initial_table: Any = setting(default=None, saved=False)
     takes_ints = "only"
+    supports_masking = property(lambda self: self.mask_zero)
     adapts = "embeddings"
     casts = False  # rows are cast, not the table: less to do, and the gradients of a row add up in float32
 
@@ -73,6 +74,7 @@ class Embedding(Lora):
                 self.initial_table = table = table[0]  # Keras's list of weights
             if np.shape(table) != shape:
                 raise ValueError(f"{self.label}: expected a table of shape {shape}, got {np.shape(table)}.")
+            self.build()
 
     def declare(self, shape):
         start = None if self.initial_table is None else Given(np.asarray(self.initial_table))

@@ -71,7 +71,7 @@ class TimeDistributed(Wrapper):
     (BatchNormalization): then one step after the other, each updating them, as Keras does.
 
     Input shape: [B, T, ...]. Output shape: [B, T, ...]. A mask [B, T] is handed on; of a mask [B, T, S] the layer
-    inside gets each step's.
+    inside gets each step's, and of any one a layer whose own `call` takes a `mask`.
 
     Example:
         >>> TimeDistributed(Dense(3))(jnp.ones((2, 5, 4))).shape
@@ -93,7 +93,8 @@ class TimeDistributed(Wrapper):
         mask = first_mask(ctx.mask)
         if mask is not None and (mask.ndim < 2 or mask.shape[:2] != (B, T)):
             raise ValueError(f"{self.label}: expected a mask of shape ({B}, {T}, ...), got {mask.shape}.")
-        inner_mask = mask if mask is not None and mask.ndim > 2 else None
+        told = mask is not None and (mask.ndim > 2 or custom.takes_mask(self.layer))
+        inner_mask = mask if told else None
         run = self._step_by_step if state else self._all_at_once
         y, state = run(params, state, x, inner_mask, ctx)
         return y, state, mask

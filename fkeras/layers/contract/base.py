@@ -28,7 +28,7 @@ import numpy as np
 
 from fkeras import constraints, initializers, regularizers
 from fkeras.core import dtypes, rng, tree, variable
-from fkeras.core.settings import Configured, Registry, is_foreign, optional, setting, snake_case
+from fkeras.core.settings import Configured, Registry, flag, is_foreign, optional, setting, snake_case
 from fkeras.core.symbol import Node, is_symbolic
 from fkeras.core.tracing import untraceable
 from fkeras.layers.contract import arguments, custom, extended, input_spec
@@ -55,6 +55,9 @@ layers = Registry("layer", "keras.layers")
 # Weights that may be left out, and the settings that say so: they are None, as in Keras.
 _OPTIONS = {"bias": ("use_bias", "bias_axes"), "gamma": ("scale",), "beta": ("center",)}
 
+# Settings that may be set anew on a layer that is made, as in Keras: no array depends on them.
+_ADJUSTED = "activation", "rate"
+
 # Attributes of ours that may hold layers which are no part of the layer, or hold them another way.
 _NO_CHILDREN = {"_call", "_nodes", "_real", "_recorder", "_chain", "_input", "_compiled", "_compile_arguments"}
 
@@ -70,7 +73,7 @@ class Layer(Configured, kw_only=True):
     """
 
     name: str = setting(default=None, keyword=True)
-    trainable: bool = setting(bool, True, keyword=True)
+    trainable: bool = setting(flag, True, keyword=True)
     dtype: Any = setting(dtypes.policy, None, keyword=True, saved=False)
     activity_regularizer: Any = setting(optional(regularizers), None, keyword=True)
     batch_shape: Any = setting(optional(as_shape), None, keyword=True, saved=False)
@@ -82,7 +85,7 @@ class Layer(Configured, kw_only=True):
     rows_meet = None  # None: `forward` is traced to find out. True: they do, but for those `ctx.rows` leaves out
     is_operation = False  # an operator between layers: `model.layers` leaves it out
     computes_in_call = records_build = False  # written the Keras way (contract/extended.py)
-    packed_mask = None
+    packed_mask = ints_above = None
     on_host = False  # it can compute with NumPy, by `host(x)`, and does where it meets text (contract/host.py)
     call_order = ("training", "mask")  # what stands after the input in Keras's `call` of the layer, by position
     training_flows = False  # `super().call(x)` without `training` trains where what runs around it trains
@@ -370,11 +373,17 @@ class Layer(Configured, kw_only=True):
         dtype = "int32" if self.takes_ints == "only" else self.dtype.compute_dtype
 
         def spec(shape):
+            if shape is None:
+                return None
             return jax.tree.map(lambda s: Spec(s, dtype), as_shape(shape), is_leaf=is_shape)
 
-        args = [spec(shape) for shape in (*shapes, *(() if shapes else [named.pop(next(iter(named)))]))]
+        first = shapes or (named.pop(next(iter(named), "input_shape"), None),)
+        if first[0] is None:
+            raise ValueError(f"{self.label}: compute_output_shape(...) needs a shape, batch axis first: (None, 4).")
+        args = [spec(shape) for shape in first]
         more = {n.removesuffix("_shape"): spec(shape) for n, shape in named.items() if shape is not None}
         specs = self.pack(*args, **more) if len(args) > 1 or more else args[0]
+        self.check_input(shapes_of(specs))
         return jax.tree.map(lambda s: s.shape, self.compute_output_spec(specs), is_leaf=is_spec)
 
     # ------------------------------------------------------------------------------------- the face
@@ -396,6 +405,10 @@ class Layer(Configured, kw_only=True):
             object.__setattr__(self, name, bool(value))
             for child in self.children().values():
                 child.trainable = value
+            return
+        if name in _ADJUSTED and self._sealed and name in self._fields:
+            object.__setattr__(self, name, self._fields[name].resolve(type(self), value))
+            object.__setattr__(self, "_adjusted", self.__dict__.get("_adjusted", 0) + 1)
             return
         held = isinstance(value, Layer) and "_real" not in self.__dict__ and name not in _NO_CHILDREN
         if held and any(one is self for one in value.own_and_inner()):
@@ -483,11 +496,14 @@ class Layer(Configured, kw_only=True):
         """Keras's layers say `self.built = True` at the end of `build`; here it follows from the declarations."""
 
     def build(self, input_shape=None):
-        """Declares the layer's arrays for `input_shape`, batch axis first; they are drawn when first needed."""
+        """Declares the layer's arrays for `input_shape`, batch axis first; they are drawn when first needed.
+
+        Without a shape, those of a layer whose arrays do not depend on it.
+        """
         if self.__dict__.get("_recorder") is None:
-            self._ensure(as_shape(input_shape))
+            self._ensure(None if input_shape is None else as_shape(input_shape))
         else:
-            custom.record_above(self, as_shape(input_shape))
+            custom.record_above(self, None if input_shape is None else as_shape(input_shape))
 
     def call(self, *args, **kwargs):
         """Computes what the layer does; for `super().call(inputs)` in the `call` of a class that extends this one."""
@@ -553,7 +569,10 @@ class Layer(Configured, kw_only=True):
 
     def _ensure(self, shape):
         """Declares the arrays for `shape`, or checks that those already declared fit it."""
-        if self._cell is not None and shape in self._cell.shapes:
+        if self._cell is not None and (shape is None or shape in self._cell.shapes):
+            return
+        if shape is None:
+            self._adopt(self._declared_for_any())
             return
         self.check_input(shape)
         self._check_spec(shape)
@@ -564,6 +583,14 @@ class Layer(Configured, kw_only=True):
         else:
             self._compare(declared, shape)
             self._cell.shapes.append(shape)
+
+    def _declared_for_any(self):
+        try:
+            return self.declare(None)
+        except (TypeError, AttributeError):
+            if is_foreign(type(self)):
+                raise
+            raise ValueError(f"{self.label}: build(input_shape) needs a shape, batch axis first: (None, 4).") from None
 
     def _adopt(self, declared, shape=None):
         inner = self.children()
@@ -734,7 +761,8 @@ class Layer(Configured, kw_only=True):
     @property
     def flags(self):
         """What decides which of the layer's own weights are trained, and how it computes: part of a program's key."""
-        return self.trainable, frozenset(self._cell.frozen if self._cell is not None else ())
+        frozen = frozenset(self._cell.frozen if self._cell is not None else ())
+        return self.trainable, frozen, self.__dict__.get("_adjusted", 0)
 
     def trained_paths(self, seen=None):
         """Returns the set of paths in `params` that training changes now, by every layer's `trainable`."""

@@ -31,6 +31,11 @@ def is_keras_style(layer):
     return getattr(type(layer), "computes_in_call", False)
 
 
+def takes_mask(layer):
+    """True for a layer that computes in a `call` which takes a mask."""
+    return is_keras_style(layer) and "mask" in inspect.signature(layer.call).parameters
+
+
 def is_above(layer):
     """True while the layer's own `call` or `build` has what the class above computes or declares, by `super()`."""
     return id(layer) in _local.__dict__.get("above", ())
@@ -466,7 +471,7 @@ def keep_losses(layer, entries):
     """Remembers the losses of an eager call for `layer.losses`; those of a trace must not stay behind."""
     pairs = [e for e in entries or () if not isinstance(e, Log)]
     if not any(isinstance(v, jax.core.Tracer) for v in jax.tree.leaves(pairs)):
-        values = [total / (1 if count is None else count) for total, count in pairs]
+        values = [total / (1 if count is None else jnp.maximum(count, 1)) for total, count in pairs]
         object.__setattr__(layer, "_last_losses", values)
 
 

@@ -27,6 +27,8 @@ def prepare(cls, base):
     own = cls.__dict__
     if computes and not above.computes_in_call:
         cls.packed_mask = None if above is base else above.compute_mask  # it takes the arguments as they were packed
+        cls.ints_above = above.takes_ints
+        cls.takes_ints = own.get("takes_ints", above.takes_ints or True)  # as Keras, which casts floats alone
         if "rows_meet" not in own:
             cls.rows_meet = None  # what the class above knows of its rows does not hold for another `call`
         for name in _FOLLOWS:
@@ -72,8 +74,8 @@ def _recording(build):
     def wrapped(self, input_shape=None, *args, **kwargs):
         if self.__dict__.get("_recorder") is not None:
             return build(self, input_shape, *args, **kwargs)
-        shapes = [s for s in (input_shape, *args, *kwargs.values()) if s is not None]
-        return self._ensure(as_shape(shapes[0] if len(shapes) == 1 else {"args": shapes, "kwargs": {}}))
+        shapes = [as_shape(s) for s in (input_shape, *args, *kwargs.values()) if s is not None]
+        return self._ensure({"args": shapes, "kwargs": {}} if len(shapes) > 1 else shapes[0] if shapes else None)
 
     return wrapped
 
@@ -92,6 +94,8 @@ def call(layer, *args, training=None, mask=None, **kwargs):
     with custom.above(layer):
         x = layer.pack(arguments.as_arrays(layer, args[0]), *more, **kwargs)
         x = jax.tree.map(jnp.asarray, layer.prepared(x))
+        if layer.casts and not layer.ints_above:
+            x = jax.tree.map(lambda a: a.astype(jnp.result_type(a, layer.dtype.compute_dtype)), x)
         params, state = layer.gather()
         n = frame.calls[None] = frame.calls.get(None, -1) + 1
         ctx = frame.ctx.at(*([f"call_{n}"] if n else []), training=bool(training), mask=mask)
