@@ -1,6 +1,6 @@
 """What happens around training: stopping, saving, recording, showing. Keras 3's callbacks.
 
-`TensorBoard` and `RemoteMonitor` are not here: they need packages of their own. `SwapEMAWeights` needs an optimizer
+`TensorBoard` is not here: it needs packages of its own. `SwapEMAWeights` needs an optimizer
 that averages, and `OrbaxCheckpoint` needs Orbax.
 """
 
@@ -11,6 +11,7 @@ from fkeras.callbacks.logs import Logs
 from fkeras.callbacks.monitor import EarlyStopping, ReduceLROnPlateau, TerminateOnNaN
 from fkeras.callbacks.progbar import Progbar, ProgbarLogger
 from fkeras.callbacks.records import CSVLogger, History
+from fkeras.callbacks.remote import RemoteMonitor
 from fkeras.callbacks.schedule import LearningRateScheduler
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Progbar",
     "ProgbarLogger",
     "ReduceLROnPlateau",
+    "RemoteMonitor",
     "TerminateOnNaN",
 ]
 

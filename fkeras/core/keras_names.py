@@ -25,7 +25,7 @@ LACKING = {
         disable_tf_random_generator enable_tf_random_generator is_tf_random_generator_enabled
     """,
     "callbacks": """
-        BaseLogger OrbaxCheckpoint RemoteMonitor SidecarEvaluatorModelExport SwapEMAWeights TensorBoard
+        BaseLogger OrbaxCheckpoint SidecarEvaluatorModelExport SwapEMAWeights TensorBoard
     """,
     "callbacks.experimental": """
         UpdateEmbeddingCallback
