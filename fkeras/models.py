@@ -47,6 +47,7 @@ class Model(Trainer, Layer):
 
     takes_ints = True
     casts = False
+    training_flows = True
     graph = None
 
     def __init__(self, inputs=None, outputs=None, name=None, **kwargs):

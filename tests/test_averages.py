@@ -1,16 +1,11 @@
-"""SwapEMAWeights and RemoteMonitor."""
-
-import http.server
-import json
-import threading
-import urllib.parse
+"""SwapEMAWeights."""
 
 import numpy as np
 import pytest
 
 import fkeras
 from fkeras import layers
-from fkeras.callbacks import BackupAndRestore, Callback, LambdaCallback, ModelCheckpoint, RemoteMonitor, SwapEMAWeights
+from fkeras.callbacks import BackupAndRestore, Callback, LambdaCallback, ModelCheckpoint, SwapEMAWeights
 
 X = np.random.default_rng(0).normal(size=(32, 3)).astype("float32")
 Y = X.sum(1, keepdims=True)
@@ -116,47 +111,3 @@ def test_an_optimizer_without_averages_is_refused():
     made.compile("sgd", "mse")
     with pytest.raises(ValueError, match="keeps no averages. Make it with use_ema=True"):
         fit(made, SwapEMAWeights())
-
-
-# ------------------------------------------------------------------------------------- RemoteMonitor
-
-
-@pytest.fixture
-def server():
-    """(address, list of (path, headers, text)) of a server that takes everything."""
-    got = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            text = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            got.append((self.path, dict(self.headers), text))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *args):
-            pass
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as running:
-        thread = threading.Thread(target=running.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_port}", got
-        running.shutdown()
-        thread.join()
-
-
-@pytest.mark.parametrize("as_json", [False, True])
-def test_logs_are_sent_after_each_epoch(server, as_json):
-    root, got = server
-    history = fit(model(), RemoteMonitor(root, headers={"X-Run": "7"}, send_as_json=as_json))
-    sent = [json.loads(t if as_json else urllib.parse.parse_qs(t)["data"][0]) for *_, t in got]
-    assert [one["epoch"] for one in sent] == [0, 1, 2]
-    assert [one["val_loss"] for one in sent] == history["val_loss"]
-    path, headers, _ = got[0]
-    kind = "application/json" if as_json else "application/x-www-form-urlencoded"
-    assert (path, headers["X-Run"], headers["Content-Type"]) == ("/publish/epoch/end/", "7", kind)
-
-
-def test_a_server_that_is_not_there_ends_no_training():
-    with pytest.warns(UserWarning, match="http://127.0.0.1:9/publish/epoch/end/ does not take the logs"):
-        history = fit(model(), RemoteMonitor("http://127.0.0.1:9"))
-    assert len(history["loss"]) == 3

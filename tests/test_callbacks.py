@@ -875,3 +875,32 @@ def test_a_line_never_grows_beyond_the_terminal_while_it_is_repainted(clock, ter
 )
 def test_numbers_and_times_read_as_in_keras(text, expected):
     assert text == expected
+
+
+def test_a_server_is_told_of_each_epoch(monkeypatch, keras):
+    requests = pytest.importorskip("requests")
+    sent = []
+    monkeypatch.setattr(requests, "post", lambda url, **about: sent.append((url, about)))
+    for k in (callbacks, keras.callbacks):
+        for as_json in (False, True):
+            monitor = k.RemoteMonitor("http://here:1", headers={"a": "b"}, send_as_json=as_json)
+            monitor.on_epoch_end(2, {"loss": np.float32(0.5), "one": np.arange(1)})
+    assert sent[0][1]["data"].keys() == sent[2][1]["data"].keys() == {"data"}
+    assert sent[1] == sent[3]
+
+    def fail(url, **about):
+        raise requests.exceptions.ConnectionError
+
+    monkeypatch.setattr(requests, "post", fail)
+    with pytest.warns(UserWarning, match="Could not reach RemoteMonitor root server"):
+        callbacks.RemoteMonitor().on_epoch_end(0, {"loss": 0.0})
+
+
+def test_monitors_say_which_way_is_better_and_methods_may_have_any_name(keras, tmp_path):
+    for k in (callbacks, keras.callbacks):
+        with pytest.warns(UserWarning, match="mode 'unknown' is unknown"):
+            k.ModelCheckpoint(str(tmp_path / "m.keras"), mode="unknown")
+        assert k.LambdaCallback(mine=print).mine is print
+    stop = callbacks.EarlyStopping("accuracy")
+    assert stop.monitor_op is np.greater and callbacks.EarlyStopping(mode="min").monitor_op is np.less
+    assert callbacks.EarlyStopping("own").monitor_op is None

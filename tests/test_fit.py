@@ -355,3 +355,34 @@ def test_noise_and_order_are_new_in_every_step_and_epoch(scaled):
         made.fit(x, x[:, :1], batch_size=4 if noise else 1, epochs=4, callbacks=[watch], verbose=0)
     noisy, ordered = seen[:4], [tuple(seen[i : i + 4]) for i in range(4, 20, 4)]
     assert len(set(noisy)) == 4 and len(set(ordered)) > 1
+
+
+def test_hooks_of_batches_are_called_once_for_each_execution_with_keras_indices(keras):
+    def seen(k, steps):
+        found = []
+
+        class Watch(k.callbacks.Callback):
+            def on_train_batch_begin(self, batch, logs=None):
+                found.append(("train begin", batch))
+
+            def on_train_batch_end(self, batch, logs=None):
+                found.append(("train end", batch))
+
+            def on_test_batch_end(self, batch, logs=None):
+                found.append(("test end", batch))
+
+            def on_predict_batch_begin(self, batch, logs=None):
+                found.append(("predict begin", batch))
+
+        x = np.ones((20, 3), "float32")
+        made = k.Sequential([k.layers.Input((3,)), k.layers.Dense(1, kernel_initializer="ones")])
+        made.compile("sgd", "mse", steps_per_execution=steps)
+        made.fit(x, x[:, :1], epochs=2, batch_size=4, verbose=0, callbacks=[Watch()])
+        made.evaluate(x, x[:, :1], batch_size=4, verbose=0, callbacks=[Watch()])
+        made.predict(x, batch_size=4, verbose=0, callbacks=[Watch()])
+        return found, made.get_weights()
+
+    for steps in (1, 2, 10):
+        ours, theirs = seen(fkeras, steps), seen(keras, steps)
+        assert ours[0] == theirs[0], steps
+        np.testing.assert_allclose(ours[1][0], theirs[1][0], rtol=1e-5)

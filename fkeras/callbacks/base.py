@@ -137,7 +137,7 @@ class LambdaCallback(Callback):
         on_epoch_begin, on_epoch_end: Functions of (epoch, logs).
         on_train_begin, on_train_end: Functions of (logs).
         on_train_batch_begin, on_train_batch_end: Functions of (batch, logs).
-        **hooks: Any other hook by its name.
+        **hooks: Any other hook by its name, or a method of another name.
 
     Raises:
         TypeError: No such hook, or not a function.
@@ -148,7 +148,7 @@ class LambdaCallback(Callback):
         3 0.25
 
     Reference:
-        As Keras 3, which takes names that are no hooks in silence.
+        As Keras 3, which takes also misspelt hooks in silence.
     """
 
     def __init__(
@@ -170,7 +170,7 @@ class LambdaCallback(Callback):
             "on_train_batch_end": on_train_batch_end,
         }
         for hook, function in hooks.items():
-            if hook not in HOOKS:
+            if hook not in HOOKS and hook.startswith("on_"):
                 raise TypeError(f"LambdaCallback: there is no hook {hook!r}.{nearest(hook, HOOKS)}")
             if function is None:
                 continue

@@ -2,10 +2,11 @@
 
 import os
 import re
+import warnings
 from collections import ChainMap
 
 from fkeras.callbacks.base import Callback, ConfiguredCallback, is_overridden
-from fkeras.callbacks.monitor import MonitorCallback, modes
+from fkeras.callbacks.monitor import MonitorCallback
 from fkeras.callbacks.progbar import say
 from fkeras.core.settings import nearest, setting, some
 
@@ -70,7 +71,7 @@ class ModelCheckpoint(SavingCallback, MonitorCallback):
         verbose: 1 prints what is saved and why.
         save_best_only: Save only when `monitor` improves.
         save_weights_only: Call `model.save_weights`, not `model.save`.
-        mode: "min", "max" or "auto" (by the metric or its name).
+        mode: "min", "max" or "auto" (by the metric or its name); another one warns and is "auto", as in Keras.
         save_freq: "epoch", "3 epochs", or a number of batches, counted on from epoch to epoch.
         initial_value_threshold: What the first save must beat, with `save_best_only`.
 
@@ -94,7 +95,7 @@ class ModelCheckpoint(SavingCallback, MonitorCallback):
     verbose: int = 0
     save_best_only: bool = False
     save_weights_only: bool = False
-    mode: str = setting(modes, "auto")
+    mode: str = "auto"
     save_freq: str | int = setting(frequency, "epoch")
     initial_value_threshold: float | None = None
 
@@ -109,6 +110,9 @@ class ModelCheckpoint(SavingCallback, MonitorCallback):
                 f"ModelCheckpoint(filepath={self.filepath!r}, save_weights_only={self.save_weights_only}): expected a "
                 f"path that ends in {' or '.join(endings[:2])}."
             )
+        if self.mode not in ("auto", "min", "max"):
+            warnings.warn(f"ModelCheckpoint mode {self.mode!r} is unknown; 'auto' is taken.", stacklevel=4)
+            self.mode = "auto"
         self.best = self.initial_value_threshold
 
     def path(self, epoch, batch, logs):

@@ -4,6 +4,8 @@ import math
 import re
 import warnings
 
+import numpy as np
+
 from fkeras.callbacks.base import Callback, ConfiguredCallback
 from fkeras.callbacks.logs import as_float, as_logs
 from fkeras.callbacks.progbar import say
@@ -101,6 +103,14 @@ class MonitorCallback(ConfiguredCallback):
     def improves(self, current, best):
         """Whether `current` is better than `best`, None being worse than anything."""
         return is_improvement(current, best, self.direction(), self.min_delta)
+
+    @property
+    def monitor_op(self):
+        """`np.less` or `np.greater`, as Keras has it; None before the metrics say which way is better."""
+        try:
+            return {"min": np.less, "max": np.greater}[self.direction()]
+        except ValueError:
+            return None
 
     def direction(self):
         """Returns "min" or "max"."""

@@ -327,7 +327,8 @@ class ProgbarLogger(Callback):
         self.progbar = Progbar(self.target, verbose=self.verbose, interval=0.1, stateless_metrics=())
 
     def _step(self, batch, logs):
-        self.seen = batch + 1
+        target = self.progbar.target  # the last of several steps a call may lie beyond the end
+        self.seen = batch + 1 if target is None else min(batch + 1, target)
         if self.progbar.advance(self.seen):
             self.progbar.update(self.seen, _shown(as_logs(logs).arrays()), finalize=False)
 

@@ -1,62 +1,56 @@
-"""Sends the logs to a server."""
+"""A callback that tells a server of each epoch."""
 
 import json
-import urllib.parse
-import urllib.request
 import warnings
+from typing import Any
+
+import numpy as np
 
 from fkeras.callbacks.base import ConfiguredCallback
-from fkeras.core.messages import is_main
-from fkeras.core.settings import setting
-
-SECONDS = 5  # that a server may take to answer
-
-
-def _address(value):
-    if not isinstance(value, str) or not value.startswith(("http://", "https://")):
-        raise ValueError(f"expected an address that begins with http:// or https://, got {value!r}.")
-    return value
+from fkeras.core.optional import need
 
 
 class RemoteMonitor(ConfiguredCallback):
-    """Sends the logs of every epoch to a server by HTTP POST; warns where it does not answer, and training goes on.
+    """Posts the logs of every epoch to a server, with the package requests; a server that is not there is a warning.
 
     Args:
         root: Address of the server.
-        path: Path that follows it.
-        field: Name of the form's field that holds the JSON text {"epoch": ..., name: number, ...}.
-        headers: Dict of further HTTP headers.
-        send_as_json: Send the JSON itself, as "application/json", instead of a form.
+        path: Path there.
+        field: Name of the form's field that holds the logs as JSON.
+        headers: Dict of HTTP headers, or None.
+        send_as_json: Posts the logs as JSON itself instead of a form.
 
     Raises:
-        ValueError: `root` is no address.
+        ImportError: requests is not installed.
 
     Example:
-        >>> RemoteMonitor("ftp://server")
-        Traceback (most recent call last):
-        ValueError: RemoteMonitor(root='ftp://server'): expected an address that begins with http:// or https://, ...
+        >>> monitor = RemoteMonitor("http://localhost:9000", send_as_json=True)
+        >>> monitor.root + monitor.path
+        'http://localhost:9000/publish/epoch/end/'
 
     Reference:
-        As Keras 3's, which needs the package requests and waits for a server without end.
+        As Keras 3.
     """
 
-    root: str = setting(_address, "http://localhost:9000")
+    root: str = "http://localhost:9000"
     path: str = "/publish/epoch/end/"
     field: str = "data"
-    headers: dict | None = None
+    headers: Any = None
     send_as_json: bool = False
 
     def on_epoch_end(self, epoch, logs=None):
-        if not is_main():
-            return
-        text = json.dumps(
-            {"epoch": epoch} | {k: getattr(v, "tolist", lambda v=v: v)() for k, v in (logs or {}).items()}
-        )
-        kind = "application/json" if self.send_as_json else "application/x-www-form-urlencoded"
-        data = text if self.send_as_json else urllib.parse.urlencode({self.field: text})
-        headers = {"Content-Type": kind} | (self.headers or {})
+        requests = need("requests", "RemoteMonitor")
+        send = {"epoch": epoch} | {name: _plain(value) for name, value in dict(logs or {}).items()}
+        about = {"json": send} if self.send_as_json else {"data": {self.field: json.dumps(send)}}
         try:
-            request = urllib.request.Request(self.root + self.path, data.encode(), headers)
-            urllib.request.urlopen(request, timeout=SECONDS).close()
-        except (OSError, ValueError) as err:  # urllib's errors are OSErrors
-            warnings.warn(f"RemoteMonitor: {self.root + self.path} does not take the logs: {err}", stacklevel=2)
+            requests.post(self.root + self.path, headers=self.headers, **about)
+        except requests.exceptions.RequestException:
+            warnings.warn(f"Could not reach RemoteMonitor root server at {self.root}.", stacklevel=2)
+
+
+def _plain(value):
+    """Returns an array of one number as that number, of several as a list."""
+    if not hasattr(value, "shape"):
+        return value
+    value = np.asarray(value)
+    return value.item() if value.size == 1 else value.tolist()

@@ -2,10 +2,11 @@
 
 import importlib
 
-# module -> (package, extra of fkeras)
+# module -> (package, extra of fkeras or None)
 EXTRAS = {
     "PIL": ("Pillow", "images"),
     "matplotlib": ("matplotlib", "plots"),
+    "requests": ("requests", None),
     "sklearn": ("scikit-learn", "sklearn"),
 }
 
@@ -24,7 +25,6 @@ def need(module, what):
         return importlib.import_module(module)
     except ImportError as err:
         package, extra = EXTRAS[module.partition(".")[0]]
-        raise ImportError(
-            f"{what} needs {package}, which cannot be imported ({err}). Install it: pip install {package.lower()} "
-            f"(or the extra: pip install 'fkeras[{extra}]')."
-        ) from None
+        also = f" (or the extra: pip install 'fkeras[{extra}]')" if extra else ""
+        how = f"pip install {package.lower()}{also}"
+        raise ImportError(f"{what} needs {package}, which cannot be imported ({err}). Install it: {how}.") from None

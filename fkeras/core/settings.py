@@ -176,11 +176,14 @@ class Registry:
             self.entries[new] = self._folded[_fold(new)] = self.lookup(old)
 
     def find(self, name):
-        """Returns the entry called `name` (custom objects first), or None."""
-        if custom := get_registered_object(name):
-            return custom
-        entry = self.entries.get(name)
-        return self._folded.get(_fold(name)) if entry is None else entry
+        """Returns the entry called `name`, or None.
+
+        Custom objects of that very name come first, those registered in a package, "mine>name", last.
+        """
+        for known in (_custom.get(name), self.entries.get(name), self._folded.get(_fold(name))):
+            if known is not None:
+                return known
+        return get_registered_object(name)
 
     def lookup(self, name):
         """Returns the entry called `name`. Raises ValueError naming the nearest known names."""
@@ -293,7 +296,7 @@ def serialize(value):
     if isinstance(value, dict):
         return {str(k): serialize(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [serialize(v) for v in value]
+        return (tuple if isinstance(value, tuple) else list)(serialize(v) for v in value)
     if isinstance(value, np.generic) or (hasattr(value, "shape") and value.shape == ()):
         return np.asarray(value).item()
     if hasattr(value, "__array__"):
@@ -581,6 +584,13 @@ def named_arguments(function):
 
 
 # ---------------------------------------------------------------------------------------- converters
+
+
+def flag(value):
+    """Converter: True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"expected True or False, got {value!r}.")
+    return bool(value)
 
 
 def positive_int(value):

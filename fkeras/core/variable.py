@@ -66,6 +66,7 @@ class Variable:
 
     __array_priority__ = 100  # numpy_array + variable asks the variable
     regularizer = constraint = None
+    home = None  # the handle on the weight of a layer that this variable has become
 
     def __init__(
         self, initializer, shape=None, dtype=None, trainable=True, autocast=True, aggregation="none",
@@ -87,7 +88,7 @@ class Variable:
                 raise ValueError(f"Variable {name!r}: expected an array of shape {shape}, got {value.shape}.")
             if dtype is None and jnp.issubdtype(value.dtype, jnp.floating) and not hasattr(initializer, "dtype"):
                 dtype = dtypes.floatx()  # Python's numbers
-        self.name, self.trainable = name, bool(trainable)
+        self.name, self.trainable = name, trainable
         self.path = "/".join([*_local.__dict__.get("scopes", ()), name])
         self.regularizer, self.constraint = regularizer, constraint
         self._array = jnp.array(value, dtype)  # a copy: no one else's buffer is given away
@@ -96,16 +97,36 @@ class Variable:
 
     def current(self):
         """Returns the array itself, which the next assignment replaces."""
-        return self._array
+        return self._array if self.home is None else self.home.current()
 
     def store(self, array):
         """Replaces the array by one of the same shape and dtype."""
-        self._array = array
+        if self.home is None:
+            self._array = array
+        else:
+            self.home.store(array)
+
+    @property
+    def owns_array(self):
+        """Whether the array is this variable's own, not another object's that it is a handle on."""
+        return "_array" in self.__dict__
+
+    @property
+    def trainable(self):
+        """Whether an optimizer should change it."""
+        return self._trainable if self.home is None else self.home.trainable
+
+    @trainable.setter
+    def trainable(self, value):
+        if self.home is None:
+            self._trainable = bool(value)
+        else:
+            self.home.trainable = value
 
     @property
     def identity(self):
         """What tells this variable from all others."""
-        return id(self)
+        return id(self) if self.home is None else self.home.identity
 
     @property
     def shape(self):

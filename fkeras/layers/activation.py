@@ -192,6 +192,7 @@ class Softmax(Layer):
 
     axis: Any = -1
     supports_masking = True
+    call_order = ("mask",)
 
     def forward(self, params, state, x, ctx):
         return masked_softmax(x, ctx.mask, self.axis), state

@@ -30,13 +30,9 @@ from fkeras.layers.kernels.noise import draw_kept, dropout
 # ------------------------------------------------------------------------------------ calls and masks
 
 
-def _is_packed(x):
-    return isinstance(x, dict) and set(x) == {"args", "kwargs"}
-
-
 def _read(x, names):
     """Returns {name: value} of a packed call, of a list of inputs, or of None: missing names are None."""
-    args, kwargs = custom.unpack(x) if _is_packed(x) else (list(x or ()), {})
+    args, kwargs = custom.unpack(x) if custom.is_packed(x) else (list(x or ()), {})
     return dict.fromkeys(names) | dict(zip(names, args, strict=False)) | kwargs
 
 
@@ -98,6 +94,7 @@ class Attention(Layer):
     dropout: float = setting(fraction, 0.0)
     seed: Any = setting(seed_or_none, None)
     supports_masking = True
+    call_order = ("mask", "training")
     _names = ("inputs", "mask", "return_attention_scores", "use_causal_mask")
 
     def __call__(
@@ -114,7 +111,7 @@ class Attention(Layer):
         return super().__call__(packed, training=training)
 
     def pack(self, x, **kwargs):
-        if _is_packed(x):
+        if custom.is_packed(x):
             return x
         _checked(self.label, self._names[1:], kwargs)
         mask = kwargs.get("mask")
@@ -123,7 +120,7 @@ class Attention(Layer):
         return custom.pack(list(x) if isinstance(x, tuple) else x, [], _given(kwargs))
 
     def _read(self, x):
-        return _read(x if _is_packed(x) else {"args": [x], "kwargs": {}}, self._names)
+        return _read(x if custom.is_packed(x) else {"args": [x], "kwargs": {}}, self._names)
 
     def check_input(self, shape):
         shapes = self._read(shape)["inputs"]
@@ -177,8 +174,8 @@ class Attention(Layer):
         found = list(found) if isinstance(found, (list, tuple)) else []
         return [_as_bool(m) for m in [*found, None, None]]
 
-    def compute_mask(self, x, mask):
-        call = self._read(x)
+    def compute_mask(self, inputs, mask=None):
+        call = self._read(inputs)
         query_mask = self._masks(call, mask)[0]
         return [query_mask, None] if call["return_attention_scores"] else query_mask
 
@@ -256,6 +253,8 @@ class _HeadAttention(Layer):
     """What attention of heads with trained projections shares."""
 
     supports_masking = True
+    training_flows = True
+    call_order = ()
     _names = (
         "query", "value", "key", "query_mask", "value_mask", "key_mask", "attention_mask", "return_attention_scores",
         "use_causal_mask",
@@ -274,17 +273,19 @@ class _HeadAttention(Layer):
         return super().__call__(packed, training=training)
 
     def pack(self, x, value=None, key=None, **kwargs):
-        if _is_packed(x):
+        if custom.is_packed(x):
             return x
-        if not custom.is_keras_style(self):  # a `call` of a subclass may take more
+        if not custom.runs_call(self):  # a `call` of a subclass may take more
             _checked(self.label, self._names[3:], kwargs)
         return custom.pack(x, [value] if key is None else [value, key], _given(kwargs))
 
     def build(self, query_shape, value_shape=None, key_shape=None):
         """Declares the layer's arrays for these shapes, batch axis first; they are drawn when first needed."""
+        if query_shape is None:
+            return super().build(None)
         given = [query_shape] if is_shape(query_shape) else query_shape
         given = given if value_shape is None else [s for s in (query_shape, value_shape, key_shape) if s is not None]
-        super().build(given if _is_packed(given) else {"args": list(given), "kwargs": {}})
+        super().build(given if custom.is_packed(given) else {"args": list(given), "kwargs": {}})
 
     def check(self):
         if self.flash_attention and self.dropout:
@@ -353,6 +354,17 @@ class _HeadAttention(Layer):
     def children(self):
         return dict(self.__dict__["_made"][1]) if "_made" in self.__dict__ else {}
 
+    # The projections by Keras's names, once their input's shape is known.
+    query_dense = property(lambda self: self._projection("query"))
+    key_dense = property(lambda self: self._projection("key"))
+    value_dense = property(lambda self: self._projection("value"))
+    output_dense = property(lambda self: self._projection("attention_output"))
+
+    def _projection(self, name):
+        if (found := self.children().get(name)) is None:
+            raise AttributeError(f"{self.label} has no projections yet: they are made when it first sees a shape.")
+        return found
+
     def declare(self, shape):
         call = _read(shape, self._names)
         query, value = call["query"], call["value"]
@@ -381,8 +393,6 @@ class _HeadAttention(Layer):
         return self._attend(query, key, value, call | {"return_attention_scores": return_attention_scores}, ctx)
 
     def forward(self, params, state, x, ctx):
-        if custom.is_keras_style(self):
-            return custom.forward(self, params, state, x, ctx)
         call = _read(x, self._names)
         inner = self._projections(call["query"].shape[-1])
 
@@ -456,16 +466,12 @@ class _HeadAttention(Layer):
         joined = jnp.broadcast_to(joined, (*lead, joined.shape[n], *times, *sources))
         return joined.reshape(math.prod(lead), -1, math.prod(times), math.prod(sources))
 
-    def compute_mask(self, x, mask):
-        if custom.is_keras_style(self):  # of the query alone
-            return mask
-        call = _read(x, self._names)
+    def compute_mask(self, inputs, mask=None):
+        call = _read(inputs, self._names)
         found = call["query_mask"] if call["query_mask"] is not None else _read(mask, self._names)["query"]
         return [_as_bool(found), None] if call["return_attention_scores"] else _as_bool(found)
 
     def compute_output_spec(self, x):
-        if custom.is_keras_style(self):
-            return super().compute_output_spec(x)
         call = _read(x, self._names)
         query, value, dtype = tuple(call["query"].shape), tuple(call["value"].shape), self.dtype.compute_dtype
         inner = self._projections(query[-1])
@@ -490,6 +496,8 @@ def _spread(mask, order):
 
 
 def _output_shape(value):
+    if isinstance(value, float):
+        raise ValueError(f"expected an int or a tuple of ints, got {value!r}.")
     if value is None or (isinstance(value, (tuple, list)) and not value):
         return None
     return tuple(positive_int(v) for v in (value if isinstance(value, (tuple, list)) else (value,)))

@@ -204,6 +204,8 @@ class RNNCell(Layer):
         (2, 3)
     """
 
+    call_order = ("states", "training")
+
     @property
     def output_size(self):
         """Size of the output: the first of the states', unless a cell says otherwise."""

@@ -305,8 +305,8 @@ class Masking(Layer):
     def forward(self, params, state, x, ctx):
         return jnp.where(unmasked_steps(x, self.mask_value)[..., None], x, jnp.zeros((), x.dtype)), state
 
-    def compute_mask(self, x, mask=None):
-        return unmasked_steps(x, self.mask_value)
+    def compute_mask(self, inputs, mask=None):
+        return unmasked_steps(jnp.asarray(inputs), self.mask_value)
 
 
 # --------------------------------------------------------------------------------- functions as layers
@@ -410,8 +410,8 @@ class Lambda(Layer):
             return Spec(tuple(self.output_shape(shapes)), self.dtype.compute_dtype)
         return Spec((first.shape[0], *self.output_shape), self.dtype.compute_dtype)
 
-    def compute_mask(self, x, mask):
-        return self.mask(x, mask) if callable(self.mask) else self.mask
+    def compute_mask(self, inputs, mask=None):
+        return self.mask(inputs, mask) if callable(self.mask) else self.mask
 
     def get_config(self):
         config = super().get_config()

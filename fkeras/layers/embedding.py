@@ -10,6 +10,7 @@ from fkeras.core import dtypes
 from fkeras.core.settings import optional, positive_int, setting
 from fkeras.layers.contract import custom
 from fkeras.layers.contract.base import Spec, Weight, layers
+from fkeras.layers.contract.variables import Given
 from fkeras.layers.contract.weight_settings import weight
 from fkeras.layers.lora import Lora
 
@@ -61,6 +62,7 @@ class Embedding(Lora):
     mask_zero: bool = False
     initial_table: Any = setting(default=None, saved=False)
     takes_ints = "only"
+    supports_masking = property(lambda self: self.mask_zero)
     adapts = "embeddings"
     casts = False  # rows are cast, not the table: less to do, and the gradients of a row add up in float32
 
@@ -72,17 +74,18 @@ class Embedding(Lora):
                 self.initial_table = table = table[0]  # Keras's list of weights
             if np.shape(table) != shape:
                 raise ValueError(f"{self.label}: expected a table of shape {shape}, got {np.shape(table)}.")
+            self.build()
 
     def declare(self, shape):
-        start = None if self.initial_table is None else _Given(self.initial_table)
+        start = None if self.initial_table is None else Given(np.asarray(self.initial_table))
         table = (self.input_dim, self.output_dim)
         return self.with_adapters({"embeddings": weight(self, "embeddings", table, start)})
 
     def forward(self, params, state, x, ctx):
         return embed(x, params["embeddings"]).astype(self.dtype.compute_dtype), state
 
-    def compute_mask(self, x, mask=None):
-        return x != 0 if self.mask_zero else None
+    def compute_mask(self, inputs, mask=None):
+        return jnp.not_equal(inputs, 0) if self.mask_zero else None
 
     def compute_output_spec(self, x):
         return Spec((*x.shape, self.output_dim), self.dtype.compute_dtype)
@@ -141,6 +144,7 @@ class ReversibleEmbedding(Embedding):
     reverse_dtype: Any = setting(optional(lambda d: dtypes.policy(d).compute_dtype), None)
     logit_soft_cap: Any = setting(optional(float), None)
     takes_ints = True
+    call_order = ("reverse",)
 
     def pack(self, x, reverse=False):
         return custom.pack(x, (), {"reverse": True}) if reverse else x
@@ -169,8 +173,8 @@ class ReversibleEmbedding(Embedding):
         cap = self.logit_soft_cap
         return (logits if cap is None else cap * jnp.tanh(logits / cap)), state
 
-    def compute_mask(self, x, mask=None):
-        (x,), options = custom.unpack(x)
+    def compute_mask(self, inputs, mask=None):
+        (x,), options = custom.unpack(inputs)
         return super().compute_mask(x) if not options.get("reverse") else None
 
     def compute_output_spec(self, x):
@@ -178,13 +182,3 @@ class ReversibleEmbedding(Embedding):
         if not options.get("reverse"):
             return super().compute_output_spec(x)
         return Spec((*x.shape[:-1], self.input_dim), self.reverse_dtype or self.dtype.compute_dtype)
-
-
-class _Given:
-    """An initializer that is an array."""
-
-    def __init__(self, array):
-        self.array = np.asarray(array)
-
-    def __call__(self, shape, dtype=None):
-        return jnp.array(self.array, dtype)

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from fkeras import initializers
 from fkeras.core.settings import optional, positive_int, setting
+from fkeras.layers.contract import custom
 from fkeras.layers.contract.base import Layer, Weight
 from fkeras.layers.contract.variables import Variable
 
@@ -64,22 +65,22 @@ class Lora(Layer):
             object.__setattr__(self, name, value)
         object.__setattr__(self, "_starts", (initializers.get(a_initializer), initializers.get(b_initializer)))
         params, state = self.gather()
-        self._cell.declared.update(self._adapters(kernel.shape))
-        for name, weight in self._adapters(kernel.shape).items():
+        self._cell.declared.update(self._adapters(kernel))
+        for name, weight in self._adapters(kernel).items():
             params[name] = self._draw(weight, _key(self, name))
         self._cell.store(params, state)
         Variable(self, self.adapts).trainable = False
 
-    def _adapters(self, shape):
+    def _adapters(self, kernel):
         a, b = self.__dict__.get("_starts", ("he_uniform", "zeros"))
         return {
-            f"lora_{self.adapts}_a": Weight((*shape[:-1], self.lora_rank), a),
-            f"lora_{self.adapts}_b": Weight((self.lora_rank, shape[-1]), b),
+            f"lora_{self.adapts}_a": Weight((*kernel.shape[:-1], self.lora_rank), a, kernel.regularizer),
+            f"lora_{self.adapts}_b": Weight((self.lora_rank, kernel.shape[-1]), b, kernel.regularizer),
         }
 
     def with_adapters(self, weights):
         """Returns the declarations with those of the adapters, if there are any."""
-        return weights | self._adapters(weights[self.adapts].shape) if self.lora_enabled else weights
+        return weights | self._adapters(weights[self.adapts]) if self.lora_enabled else weights
 
     def _adopt(self, declared, shape=None):
         super()._adopt(declared, shape)
@@ -87,7 +88,13 @@ class Lora(Layer):
             self._cell.frozen.add(self.adapts)
 
     def forward_masked(self, params, state, x, ctx):
-        return super().forward_masked(self._merged(params), state, x, ctx)
+        params = params if custom.is_above(self) else self._merged(params)  # once, where `call` asks for its super()
+        return super().forward_masked(params, state, x, ctx)
+
+    def __getattr__(self, name):
+        if name == type(self).adapts and self.__dict__.get("_cell") is not None and self.lora_enabled:
+            return _Sum(self, name)  # the kernel that computes, as in Keras; its own array is among `weights`
+        return super().__getattr__(name)
 
     def _merged(self, params):
         """Returns the parameters with the adapters added to the kernel."""

@@ -149,10 +149,19 @@ class Merge(Layer):
     def result_dtype(self, dtype):
         return dtype
 
-    def compute_mask(self, x, mask):
-        if not isinstance(mask, (list, tuple)) or any(m is None for m in mask):
-            return None
-        return functools.reduce(operator.or_, mask)
+    def compute_mask(self, inputs, mask=None):
+        masks = self._masks(inputs, mask)
+        return None if any(m is None for m in masks) else functools.reduce(jnp.logical_or, masks)
+
+    def _masks(self, inputs, mask):
+        """Returns the list of the inputs' masks. Raises ValueError where it does not fit the inputs."""
+        lists = [isinstance(one, (list, tuple)) for one in (inputs, mask)]
+        if not lists[0] or (mask is not None and (not lists[1] or len(mask) != len(inputs))):
+            raise ValueError(
+                f"{self.label}: compute_mask expected a list of inputs, and a list of as many masks, got "
+                f"{_counted(inputs)} and {_counted(mask)}."
+            )
+        return [None] * len(inputs) if mask is None else mask
 
 
 @layers.register
@@ -213,6 +222,10 @@ class Average(Merge):
 
     def result_dtype(self, dtype):
         return dtype if jnp.issubdtype(dtype, jnp.inexact) else jnp.dtype("float32")
+
+
+def _counted(given):
+    return f"a list of {len(given)}" if isinstance(given, (list, tuple)) else type(given).__name__
 
 
 def _masks(ctx, x):
@@ -289,12 +302,17 @@ class Concatenate(Merge):
     def forward(self, params, state, x, ctx):
         return jnp.concatenate(list(x), self.axis), state
 
-    def compute_mask(self, x, mask):
-        if not isinstance(mask, (list, tuple)) or all(m is None for m in mask):
+    def compute_mask(self, inputs, mask=None):
+        masks = self._masks(inputs, mask)
+        if all(m is None for m in masks):
             return None
         wide = [
-            jnp.ones(a.shape, bool) if m is None else jnp.broadcast_to(_spread(m, a), a.shape)
-            for a, m in zip(x, mask, strict=True)
+            jnp.ones(a.shape, bool)
+            if m is None
+            else m
+            if m.ndim == a.ndim
+            else _spread(m, a) | jnp.zeros(a.shape, bool)
+            for a, m in zip(inputs, masks, strict=True)
         ]
         joined = jnp.concatenate(wide, self.axis)
         return jnp.any(joined, axis=-1) if joined.ndim < 3 else jnp.any(joined, axis=tuple(range(2, joined.ndim)))
@@ -347,7 +365,7 @@ class Dot(Merge):
     def forward(self, params, state, x, ctx):
         return batch_dot(*x, self._pair, self.normalize), state
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, inputs, mask=None):
         return None
 
 

@@ -502,6 +502,12 @@ class RMSNormalization(_Normalizes):
         return rms_norm(self.narrow(x), params["scale"], axis=self.axis, epsilon=self.epsilon), state
 
 
+def _groups(value):
+    if isinstance(value, (bool, str)) or int(value) != value or (value < 1 and value != -1):
+        raise ValueError(f"expected groups as an integer >= 1, or -1 for one a channel, got {value!r}.")
+    return int(value)
+
+
 @layers.register
 class GroupNormalization(GammaBeta, _Normalizes):
     """Normalizes each row over groups of channels and all of space: `groups=-1` is one group a channel.
@@ -519,15 +525,13 @@ class GroupNormalization(GammaBeta, _Normalizes):
         Wu & He, "Group Normalization", 2018, arXiv:1803.08494.
     """
 
-    groups: int = setting(int, 32)
+    groups: int = setting(_groups, 32)
     axis: int = setting(_one_axis, -1)
     epsilon: float = setting(float, 1e-3)
     center: bool = True
     scale: bool = True
 
-    def check(self):
-        if self.groups < 1 and self.groups != -1:
-            raise ValueError(f"{self.label}: expected groups >= 1, or -1 for one a channel, got {self.groups}.")
+    casts = False  # of its input, float16 could not hold what is above 65504 before it is normalized
 
     def check_input(self, shape):
         (channels,) = self._sizes(shape)
@@ -545,7 +549,9 @@ class GroupNormalization(GammaBeta, _Normalizes):
     def forward(self, params, state, x, ctx):
         groups = x.shape[self.axis] if self.groups == -1 else self.groups
         at = {"axis": self.axis, "epsilon": self.epsilon}
-        return group_norm(self.narrow(x), groups, params.get("gamma"), params.get("beta"), **at), state
+        x = x if jnp.issubdtype(x.dtype, jnp.floating) else self.narrow(x)
+        y = group_norm(x, groups, params.get("gamma"), params.get("beta"), **at)
+        return y.astype(self.dtype.compute_dtype), state
 
 
 @layers.register

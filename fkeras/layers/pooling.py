@@ -256,8 +256,9 @@ class GlobalAveragePooling1D(GlobalAveragePooling):
 
     spatial = 1
     supports_masking = True
+    call_order = ("mask",)
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, inputs, mask=None):
         return None
 
     def forward(self, params, state, x, ctx):

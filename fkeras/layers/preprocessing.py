@@ -288,9 +288,11 @@ def _statistic(name):
     def read(self):
         """The statistic with the input's rank; None before there is one."""
         given = self.__dict__.get(f"_given_{name}")
-        if given is not None or self.__dict__.get("_cell") is None:
+        if self.__dict__.get("_cell") is None:
             return given
-        return self._spread(self._cell.get(name), self._cell.shapes[0], self.dtype.compute_dtype)
+        return self._spread(
+            self._cell.get(name) if given is None else given, self._cell.shapes[0], self.dtype.compute_dtype
+        )
 
     return property(read, lambda self, value: self.__dict__.__setitem__(f"_given_{name}", value))
 

@@ -101,7 +101,8 @@ def _cell(value):
         return StackedRNNCells(value)
     if inspect.isclass(value) or not hasattr(value, "state_size"):
         raise ValueError(f"expected a cell, an object with `state_size`, or a list of them, got {value!r}.")
-    if not isinstance(value, RNNCell) and not hasattr(value, "call") and not isinstance(value, StackedRNNCells):
+    known = isinstance(value, (RNNCell, StackedRNNCells)) or custom.is_keras_style(value)
+    if not known and (isinstance(value, Layer) or not hasattr(value, "call")):
         raise ValueError(f"expected a cell with `call(inputs, states)`, or one derived from RNNCell, got {value!r}.")
     return value
 
@@ -121,6 +122,7 @@ class StackedRNNCells(Layer):
     """
 
     cells: Any = setting(_cells)
+    call_order = ("states", "training")
 
     @property
     def state_size(self):
@@ -247,7 +249,7 @@ def scan_cell(cell, params, state, x, states, mask, ctx, *, all_outputs, **optio
             finals.append(after)
             state |= {key: running} if key in state else {}
         return x, last, finals, state
-    if not isinstance(cell, RNNCell):
+    if not isinstance(cell, RNNCell) or custom.is_keras_style(cell):
         fold = ctx.training and ctx.key is not None
 
         def step(now, states, state):
@@ -306,6 +308,7 @@ class Recurrent(Layer):
     unroll: bool = False
     zero_output_for_mask: bool = False
     supports_masking = True
+    call_order = ("initial_state", "mask", "training")
 
     @property
     def state_size(self):
@@ -426,7 +429,7 @@ class Recurrent(Layer):
             )
         return jax.tree.unflatten(form, [jnp.asarray(a).astype(w.dtype) for a, w in zip(given, want, strict=True)])
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, inputs, mask=None):
         mask = first_mask(mask) if self.return_sequences else None
         if not self.return_state:
             return mask

@@ -33,6 +33,7 @@ class Wrapper(Layer):
 
     layer: Any = setting(_layer)
     casts = False
+    training_flows = True
     takes_ints = True
 
     def check(self):
@@ -70,7 +71,7 @@ class TimeDistributed(Wrapper):
     (BatchNormalization): then one step after the other, each updating them, as Keras does.
 
     Input shape: [B, T, ...]. Output shape: [B, T, ...]. A mask [B, T] is handed on; of a mask [B, T, S] the layer
-    inside gets each step's.
+    inside gets each step's, and of any one a layer whose own `call` takes a `mask`.
 
     Example:
         >>> TimeDistributed(Dense(3))(jnp.ones((2, 5, 4))).shape
@@ -92,7 +93,8 @@ class TimeDistributed(Wrapper):
         mask = first_mask(ctx.mask)
         if mask is not None and (mask.ndim < 2 or mask.shape[:2] != (B, T)):
             raise ValueError(f"{self.label}: expected a mask of shape ({B}, {T}, ...), got {mask.shape}.")
-        inner_mask = mask if mask is not None and mask.ndim > 2 else None
+        told = mask is not None and (mask.ndim > 2 or custom.takes_mask(self.layer))
+        inner_mask = mask if told else None
         run = self._step_by_step if state else self._all_at_once
         y, state = run(params, state, x, inner_mask, ctx)
         return y, state, mask
@@ -174,7 +176,9 @@ class Bidirectional(Layer):
     merge_mode: Any = setting(optional(choice("concat", "sum", "mul", "ave")), "concat")
     backward_layer: Any = setting(optional(_layer), None)
     casts = False
+    training_flows = True
     supports_masking = True
+    call_order = ("initial_state", "mask", "training")
 
     def check(self):
         for name, layer in (("layer", self.layer), ("backward_layer", self.backward_layer)):
@@ -255,7 +259,7 @@ class Bidirectional(Layer):
             return y, after
         return (*(y if self.merge_mode is None else (y,)), *states), after
 
-    def compute_mask(self, x, mask):
+    def compute_mask(self, inputs, mask=None):
         mask = first_mask(mask) if self.return_sequences else None
         outputs = [mask, mask] if self.merge_mode is None else [mask]
         if self.return_state:

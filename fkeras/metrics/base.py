@@ -31,11 +31,14 @@ from fkeras.core.tree import flatten, unflatten
 from fkeras.metrics import variables
 
 registry = Registry("metric", "keras.metrics")  # names of metrics, and their classes
+WHOLE = "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"
 functions = Registry("metric function", "keras.metrics")  # per-example functions, which a wrapper may be made of
 
 
 def dtype_name(value):
-    """Converter: the name of a float dtype, or the compute dtype of a policy; None is `floatx`."""
+    """Converter: the name of a dtype, or the compute dtype of a policy; None is `floatx`."""
+    if isinstance(value, str) and value in WHOLE:
+        return value
     return floatx() if value is None else policy(value).compute_dtype
 
 
@@ -58,7 +61,8 @@ class Metric(Configured):
 
     Args:
         name: Key in logs and in the history.
-        dtype: Half precision rounds the result to it. Sums and statistics are kept in float32 whatever it is.
+        dtype: Half precision rounds the result to it. Sums and statistics are kept in float32 whatever it is, also
+            where Keras counts in whole numbers ("int32").
     """
 
     name: str = None

@@ -65,6 +65,15 @@ def spread(spec, names, what, many):
     return [spec] * n
 
 
+def _alone(loss):
+    """Returns the loss of an output, which may stand in a list of its own: {"a": ["mse"]}."""
+    if isinstance(loss, (list, tuple)):
+        if len(loss) != 1:
+            raise ValueError(f"compile(loss=...): expected one loss for an output, got {len(loss)}: {loss}.")
+        return loss[0]
+    return loss
+
+
 def _unique(label, taken):
     """Returns "mse", then "mse_1", "mse_2", ...; counts it in `taken`."""
     n = taken[label] = taken.get(label, 0) + 1
@@ -75,7 +84,7 @@ def make_objectives(model, columns):
     """Returns the list of `Objective`s of a compiled model for data like `columns`."""
     compiled, names = model._compiled, model.output_names
     preds = [tuple(s.shape) for s in jax.tree.leaves(model.output_specs())]
-    losses = spread(compiled["loss"], names, "loss", False)
+    losses = [_alone(loss) for loss in spread(compiled["loss"], names, "loss", False)]
     weights = spread(compiled["loss_weights"], names, "loss_weights", False)
     plain = spread(compiled["metrics"], names, "metrics", True)
     weighted = spread(compiled["weighted_metrics"], names, "weighted_metrics", True)

@@ -30,9 +30,12 @@ class Pace:
         batching: `Batching`: whether a batch may be filled up with rows that a mask leaves out, and split.
         parts: Over how many processes a batch is split.
         seconds: About how long a dispatch should take.
+        stride: Keras's `steps_per_execution`, where it was asked for: how many batches a call of the batch hooks
+            stands for, the last one of an epoch too.
     """
 
-    def __init__(self, batch_bytes, fixed=None, batching=Batching(), parts=1, seconds=DISPATCH_SECONDS):  # noqa: B008
+    def __init__(self, batch_bytes, fixed=None, batching=Batching(), parts=1, seconds=DISPATCH_SECONDS, stride=None):  # noqa: B008
+        self.stride = stride
         self.capacity = fixed or block_steps(batch_bytes)
         self.fixed, self.batching, self.parts, self.seconds = fixed, batching, parts, seconds
         self.pads = batching.fill is None

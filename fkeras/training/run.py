@@ -44,9 +44,10 @@ def run(model, kind, source, steps, pace, devices, callbacks, dispatch, order=No
             block, n = got
             begin(step)
             logs, done = dispatch(block, n, step, fitting(devices, block, reader, pace.batching))
+            last = step + (pace.stride or n) - 1
             step += n
             pace.dispatched(done, n)
-            end(step - 1, logs)
+            end(last, logs)
             survival.passed(step, reader)
             if getattr(model, STOPS[kind]):
                 break

@@ -296,10 +296,11 @@ class Trainer(Compilation):
             )
         devices = self._devices()
         watched = callbacks.has_batch_hooks("predict")
-        capacity = 1 if watched else self._predict_steps(source)
+        stride = self._compiled["steps_per_execution"] if watched and self._compiled else None
+        capacity = stride or (1 if watched else self._predict_steps(source))
         peeked = source.peek()
         batching = self.batching("predict", self._input_tree(like(peeked.x, source.batch_size)))
-        pace = Pace(0, capacity, batching)
+        pace = Pace(0, capacity, batching, stride=stride)
         waiting, done = collections.deque(), []
         key = rng.next_key() if batching.draws else None
         (params, state), stateful = self.gather(), self._is_stateful()
@@ -479,8 +480,9 @@ class Trainer(Compilation):
             if batching.fill is None:
                 devices.notice(source.batch_size)
             own = self.steps_itself("train") or self.steps_itself("test")
-            fixed = 1 if each or own or self._compiled["run_eagerly"] else self._compiled["steps_per_execution"]
-            self._paces[about] = Pace(size, fixed, batching, devices.parts, seconds)
+            asked = None if own else self._compiled["steps_per_execution"]
+            fixed = asked or (1 if each or own or self._compiled["run_eagerly"] else None)
+            self._paces[about] = Pace(size, fixed, batching, devices.parts, seconds, stride=asked)
         return self._paces[about].begin()
 
 

@@ -28,6 +28,25 @@ def first_by_name(layer, kwargs):
     raise TypeError(f"{layer.label}: called on nothing; expected an array or a symbol as its first argument.")
 
 
+def by_position(layer, args, training, mask):
+    """Returns (args, training, mask) of a call, with the last two where Keras takes them by position after the inputs.
+
+    Raises:
+        TypeError: One was given twice.
+    """
+    order, found = layer.call_order, {"training": training, "mask": mask}
+    first = next((i for i, name in enumerate(order) if name in found), len(order))
+    given = dict(zip(order[first:], args[first:], strict=False))
+    flag = given.get("training")
+    if not given or not (flag is None or isinstance(flag, (bool, int, np.bool_))):
+        return args, training, mask
+    for name, value in given.items():
+        if found[name] is not None and value is not None:
+            raise TypeError(f"{layer.label}: got {name!r} twice, by position and by name.")
+        found[name] = value if found[name] is None else found[name]
+    return (*args[:first], *args[len(order) :]), found["training"], found["mask"]
+
+
 def as_arrays(layer, x):
     """Returns an array for nested lists of Python's numbers or texts; anything else as it is."""
     if layer.on_host:

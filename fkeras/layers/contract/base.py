@@ -28,11 +28,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from fkeras import constraints, initializers, regularizers
-from fkeras.core import dtypes, rng, tree
-from fkeras.core.settings import Configured, Registry, is_foreign, optional, setting, snake_case
+from fkeras.core import dtypes, rng, tree, variable
+from fkeras.core.settings import Configured, Registry, flag, is_foreign, optional, setting, snake_case
 from fkeras.core.symbol import Node, is_symbolic
 from fkeras.core.tracing import untraceable, watcher
-from fkeras.layers.contract import arguments, custom, input_spec, remat, stateless
+from fkeras.layers.contract import arguments, custom, extended, input_spec, remat, stateless
 from fkeras.layers.contract.arguments import NOTHING
 from fkeras.layers.contract.context import Context, Probed
 from fkeras.layers.contract.masks import drawn, mask_of, remember_mask
@@ -50,7 +50,7 @@ from fkeras.layers.contract.shapes import (
     shapes_of,
     shown,
 )
-from fkeras.layers.contract.variables import Cell, Variable, lock, revision
+from fkeras.layers.contract.variables import Cell, Variable, Weight, declarations, declare_weight, hold, lock, revision
 
 layers = Registry("layer", "keras.layers")
 
@@ -68,26 +68,6 @@ _KERAS_INSIDE = {
 _NO_CHILDREN = {"_call", "_nodes", "_real", "_recorder", "_chain", "_input", "_compiled", "_compile_arguments"}
 
 
-@dataclasses.dataclass(frozen=True)
-class Weight:
-    """One array that a layer declares: what to make, before anything is allocated.
-
-    Args:
-        shape: Tuple of ints.
-        initializer: From `fkeras.initializers`, or a function (shape, dtype) -> array.
-        regularizer, constraint: From their families, or None.
-        trainable: False puts the array in the layer's `state`: a running value that `forward` returns anew.
-        dtype: None is the policy's variable dtype.
-    """
-
-    shape: tuple
-    initializer: Any = "glorot_uniform"
-    regularizer: Any = None
-    constraint: Any = None
-    trainable: bool = True
-    dtype: Any = None
-
-
 class Layer(Configured, kw_only=True):
     """Base of all layers; see the module's docstring for the two methods a layer writes.
 
@@ -99,7 +79,7 @@ class Layer(Configured, kw_only=True):
     """
 
     name: str = setting(default=None, keyword=True)
-    trainable: bool = setting(bool, True, keyword=True)
+    trainable: bool = setting(flag, True, keyword=True)
     dtype: Any = setting(dtypes.policy, None, keyword=True, saved=False)
     activity_regularizer: Any = setting(optional(regularizers), None, keyword=True)
     batch_shape: Any = setting(optional(as_shape), None, keyword=True, saved=False)
@@ -110,7 +90,11 @@ class Layer(Configured, kw_only=True):
     supports_masking = False  # an input's mask is the output's too
     rows_meet = None  # None: `forward` is traced to find out. True: they do, but for those `ctx.rows` leaves out
     is_operation = False  # an operator between layers: `model.layers` leaves it out
+    computes_in_call = records_build = False  # written the Keras way (contract/extended.py)
+    packed_mask = ints_above = None
     on_host = False  # it can compute with NumPy, by `host(x)`, and does where it meets text (contract/host.py)
+    call_order = ("training", "mask")  # what stands after the input in Keras's `call` of the layer, by position
+    training_flows = False  # `super().call(x)` without `training` trains where what runs around it trains
     named_after = None  # the name of Keras's class, where that is another
     _cell = None
     _changes = 0  # how often a setting was changed since
@@ -128,11 +112,11 @@ class Layer(Configured, kw_only=True):
 
     def declare(self, shape):
         """Returns {name: Weight} for inputs of `shape` (batch axis first; a tree of shapes for several inputs)."""
-        return custom.declare(self, shape) if custom.is_keras_style(self) else {}
+        return custom.declare(self, shape) if custom.declares_in_build(self) else {}
 
     def forward(self, params, state, x, ctx):
         """Computes (y, state) from arrays alone. Pure."""
-        if custom.is_keras_style(self):
+        if custom.runs_call(self):
             return custom.forward(self, params, state, x, ctx)
         raise TypeError(f"{type(self).__name__} has neither `forward(params, state, x, ctx)` nor `call(x)`.")
 
@@ -144,7 +128,7 @@ class Layer(Configured, kw_only=True):
         """
         return None
 
-    def compute_mask(self, x, previous_mask=None):
+    def compute_mask(self, inputs, previous_mask=None):
         """Returns the mask of the output: that of the input, if the layer supports masking."""
         return previous_mask if self.supports_masking else None
 
@@ -242,15 +226,8 @@ class Layer(Configured, kw_only=True):
                 x = jax.tree.map(lambda a: self._cast_input(a, compute), x)
                 if self.casts and self.dtype.variable_dtype != compute:
                     params = dtypes.cast_floats(params, compute)
-                if ctx.probe and (self.rows_meet is False or (self.rows_meet and ctx.probe == "fill")):
-                    return self._each_row(params, state, x, ctx)
                 with rng.drawing(ctx.place(x)) if self.runs_user_code else contextlib.nullcontext():
-                    if self._remat is not None and ctx.training and ctx.probe is None and ctx.shared is None:
-                        y, state, mask = remat.forward_masked(self, params, state, x, ctx)
-                    else:
-                        y, state, mask = self.forward_masked(params, state, x, ctx)
-                if y is None:
-                    raise TypeError(f"{self.label}: it computed None; expected arrays. Does its `call` return?")
+                    y, state, mask = self.computed(params, state, x, ctx)
                 if (watch := watcher()) is not None:
                     y = watch(self, params, given, y)
                 if self.activity_regularizer is not None:
@@ -299,9 +276,21 @@ class Layer(Configured, kw_only=True):
             walk(self, ())
         return twice
 
+    def computed(self, params, state, x, ctx):
+        """Computes (y, state, mask of y), or stands for it while rows are followed and the layer's are not."""
+        if ctx.probe and (self.rows_meet is False or (self.rows_meet and ctx.probe == "fill")):
+            return self._each_row(params, state, x, ctx)
+        if self._remat is not None and ctx.training and ctx.probe is None and ctx.shared is None:
+            y, state, mask = remat.forward_masked(self, params, state, x, ctx)
+        else:
+            y, state, mask = self.forward_masked(params, state, x, ctx)
+        if y is None:
+            raise TypeError(f"{self.label}: it computed None; expected arrays. Does its `call` return?")
+        return y, state, mask
+
     def forward_masked(self, params, state, x, ctx):
         """Computes (y, state, mask of y); a layer that makes masks of its own accord writes this one instead."""
-        if custom.is_keras_style(self):
+        if custom.runs_call(self):
             return custom.forward_masked(self, params, state, x, ctx)
         y, state = self.forward(params, state, x, ctx)
         return y, state, self.compute_mask(x, ctx.mask)
@@ -419,11 +408,17 @@ class Layer(Configured, kw_only=True):
         dtype = "int32" if self.takes_ints == "only" else self.dtype.compute_dtype
 
         def spec(shape):
+            if shape is None:
+                return None
             return jax.tree.map(lambda s: Spec(s, dtype), as_shape(shape), is_leaf=is_shape)
 
-        args = [spec(shape) for shape in (*shapes, *(() if shapes else [named.pop(next(iter(named)))]))]
+        first = shapes or (named.pop(next(iter(named), "input_shape"), None),)
+        if first[0] is None:
+            raise ValueError(f"{self.label}: compute_output_shape(...) needs a shape, batch axis first: (None, 4).")
+        args = [spec(shape) for shape in first]
         more = {n.removesuffix("_shape"): spec(shape) for n, shape in named.items() if shape is not None}
         specs = self.pack(*args, **more) if len(args) > 1 or more else args[0]
+        self.check_input(shapes_of(specs))
         return jax.tree.map(lambda s: s.shape, self.compute_output_spec(specs), is_leaf=is_spec)
 
     # ------------------------------------------------------------------------------------- the face
@@ -437,9 +432,7 @@ class Layer(Configured, kw_only=True):
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        if "build" in cls.__dict__ and "call" in dir(cls):  # written the Keras way: `build` records declarations
-            cls._build = cls.__dict__["build"]
-            cls.build = _recording(cls._build)
+        extended.prepare(cls, Layer)
 
     def __setattr__(self, name, value):
         revision.changed()
@@ -458,6 +451,8 @@ class Layer(Configured, kw_only=True):
             self._change(name, value)
         else:
             super().__setattr__(name, value)
+        if isinstance(value, (variable.Variable, list, tuple, dict)):
+            hold(self, value)
 
     def _change(self, name, value):
         """Sets a setting of a layer that is in use, if its arrays and the shapes of its outputs stay what they are."""
@@ -489,6 +484,8 @@ class Layer(Configured, kw_only=True):
         cell = self.__dict__.get("_cell")
         if cell is not None and name in cell.declared:
             return Variable(self, name)
+        if name in (self.__dict__.get("_recorder") or ()):  # in a `build` after super().build(...)
+            return Variable(self.__dict__.get("_real", self), name)
         if cell is not None and any(option in self._fields for option in _OPTIONS.get(name, ())):
             return None  # a weight that the settings leave out
         if name in _KERAS_INSIDE:
@@ -503,6 +500,8 @@ class Layer(Configured, kw_only=True):
         """Calls the layer on arrays (computes, building at first) or on symbols (adds it to a graph)."""
         if x is NOTHING:
             x, kwargs = arguments.first_by_name(self, kwargs)
+        if not custom.runs_call(self):
+            args, training, mask = arguments.by_position(self, args, training, mask)
         x = self.pack(arguments.as_arrays(self, x), *args, **kwargs)
         arguments.check_kinds(self, x)
         if (frame := custom.running()) is not None and id(self) in frame.keys:
@@ -532,7 +531,7 @@ class Layer(Configured, kw_only=True):
 
     def pack(self, x, *args, **kwargs):
         """Returns the one tree that `forward` takes, from the arguments of a call."""
-        if custom.is_keras_style(self):
+        if custom.runs_call(self):
             return custom.pack(x, args, kwargs)
         if args or kwargs:
             extra = [repr(type(a).__name__) for a in args] + list(kwargs)
@@ -559,9 +558,18 @@ class Layer(Configured, kw_only=True):
         """Keras's layers say `self.built = True` at the end of `build`; here it follows from the declarations."""
 
     def build(self, input_shape=None):
-        """Declares the layer's arrays for `input_shape`, batch axis first; they are drawn when first needed."""
-        if self.__dict__.get("_recorder") is None:  # else: super().build(input_shape) in a `build` of the Keras way
-            self._ensure(as_shape(input_shape))
+        """Declares the layer's arrays for `input_shape`, batch axis first; they are drawn when first needed.
+
+        Without a shape, those of a layer whose arrays do not depend on it.
+        """
+        if self.__dict__.get("_recorder") is None:
+            self._ensure(None if input_shape is None else as_shape(input_shape))
+        else:
+            custom.record_above(self, None if input_shape is None else as_shape(input_shape))
+
+    def call(self, *args, **kwargs):
+        """Computes what the layer does; for `super().call(inputs)` in the `call` of a class that extends this one."""
+        return extended.call(self, *args, **kwargs)
 
     def add_weight(self, *args, **kwargs):
         """Declares an array from `build` or `__init__`, for layers written the Keras way; returns its handle.
@@ -581,19 +589,11 @@ class Layer(Configured, kw_only=True):
         kwargs.pop("autocast", None), kwargs.pop("aggregation", None), kwargs.pop("overwrite_with_gradient", None)
         if kwargs:
             raise TypeError(f"{self.label}: add_weight has no argument {next(iter(kwargs))!r}.")
-        place = self.__dict__.get("_recorder")
-        place = self.__dict__.setdefault("_early", {}) if place is None else place
-        name = name or f"variable_{len(place)}" if len(place) else name or "variable"
-        if name in place:
-            raise ValueError(f"{self.label}: it already has a weight called {name!r}; give each its own name.")
         if initializer is None:
             initializer = "glorot_uniform" if jnp.issubdtype(jnp.dtype(dtype or "float32"), jnp.floating) else "zeros"
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
-        place[name] = Weight(
-            shape, initializers.get(initializer), regularizers.get(regularizer), constraints.get(constraint),
-            trainable, dtype,
-        )  # fmt: skip
-        return Variable(self.__dict__.get("_real", self), name)
+        about = initializers.get(initializer), regularizers.get(regularizer), constraints.get(constraint)
+        return declare_weight(self, name, Weight(shape, *about, trainable, dtype))
 
     add_variable = add_weight
 
@@ -631,7 +631,10 @@ class Layer(Configured, kw_only=True):
 
     def _ensure(self, shape):
         """Declares the arrays for `shape`, or checks that those already declared fit it."""
-        if self._cell is not None and shape in self._cell.shapes:
+        if self._cell is not None and (shape is None or shape in self._cell.shapes):
+            return
+        if shape is None:
+            self._adopt(self._declared_for_any())
             return
         self.check_input(shape)
         self._check_spec(shape)
@@ -642,6 +645,14 @@ class Layer(Configured, kw_only=True):
         else:
             self._compare(declared, shape)
             self._cell.shapes.append(shape)
+
+    def _declared_for_any(self):
+        try:
+            return self.declare(None)
+        except (TypeError, AttributeError):
+            if is_foreign(type(self)):
+                raise
+            raise ValueError(f"{self.label}: build(input_shape) needs a shape, batch axis first: (None, 4).") from None
 
     def _adopt(self, declared, shape=None):
         inner = self.children()
@@ -753,7 +764,7 @@ class Layer(Configured, kw_only=True):
     @property
     def weights(self):
         """List of `Variable` in Keras's order: own trained ones, own running ones, then those of inner layers."""
-        declared = self._cell.declared if self._cell is not None else {}
+        declared = declarations(self)
         names = (n for n, w in sorted(declared.items(), key=_is_running) if getattr(w, "saved", True))
         inner = [v for layer in self._inside() for v in layer.weights]
         return list(dict.fromkeys([*(Variable(self, n) for n in names), *inner]))  # those of a shared layer once
@@ -933,15 +944,3 @@ def _flattened(layer, recursive=True, include_self=True):
 
 def _is_running(item):
     return not item[1].trainable
-
-
-def _recording(build):
-    """Wraps a user's `build`: on a scratch copy it records what it declares, else it builds the layer."""
-
-    @functools.wraps(build)
-    def wrapped(self, input_shape=None, *args):
-        if self.__dict__.get("_recorder") is not None:
-            return build(self, input_shape, *args)
-        return self._ensure(as_shape(input_shape))
-
-    return wrapped

@@ -21,7 +21,7 @@ from fkeras.layers.contract import masks
 from fkeras.layers.contract.context import Context, Probed
 from fkeras.layers.contract.masks import carrying, mask_of, remember_mask
 from fkeras.layers.contract.shapes import PROBES, Spec, is_shape, is_spec
-from fkeras.layers.contract.variables import Variable
+from fkeras.layers.contract.variables import Variable, hold_variables
 
 _local = threading.local()
 
@@ -31,7 +31,38 @@ _NO_METRICS = {"_compiled", "_compile_arguments", "_objective_cache", "_compile_
 
 def is_keras_style(layer):
     """True for a layer that computes in `call`."""
-    return hasattr(type(layer), "call")
+    return getattr(type(layer), "computes_in_call", False)
+
+
+def takes_mask(layer):
+    """True for a layer that computes in a `call` which takes a mask."""
+    return is_keras_style(layer) and "mask" in inspect.signature(layer.call).parameters
+
+
+def is_above(layer):
+    """True while the layer's own `call` or `build` has what the class above computes or declares, by `super()`."""
+    return id(layer) in _local.__dict__.get("above", ())
+
+
+@contextlib.contextmanager
+def above(layer):
+    """Within the `with`, the layer computes and declares what the class above its own `call` or `build` does."""
+    outer = _local.__dict__.get("above", frozenset())
+    _local.above = outer | {id(layer)}
+    try:
+        yield
+    finally:
+        _local.above = outer
+
+
+def runs_call(layer):
+    """True where computing the layer means to run its `call`."""
+    return is_keras_style(layer) and not is_above(layer)
+
+
+def declares_in_build(layer):
+    """True where the layer's declarations are what its `build`, and the layers that its `call` uses, record."""
+    return (is_keras_style(layer) or type(layer).records_build) and not is_above(layer)
 
 
 # ----------------------------------------------------------------------------------------- declaration
@@ -42,34 +73,71 @@ def declare(layer, shape):
     known = layer.__dict__.setdefault("_recorded", {})
     about = repr(shape)
     if about not in known:
-        scratch = object.__new__(type(layer))
-        scratch.__dict__.update(layer.__dict__)
-        recorder = dict(layer.__dict__.get("_early", {}))
-        object.__setattr__(scratch, "_recorder", recorder)
-        object.__setattr__(scratch, "_real", layer)
-        object.__setattr__(scratch, "_sealed", False)
-        if hasattr(type(layer), "_build"):
-            _call_build(scratch, shape)
+        recorder = _record(layer, shape)
+        if layer._cell is None:
+            _declare_inner(layer, shape, recorder)
+        else:
+            recorder |= {k: unflatten(c.declarations()) for k, c in layer._cell.inner.items() if c._cell is not None}
+        known[about] = recorder
+    return dict(known[about])
+
+
+def _record(layer, shape):
+    """Runs `build` on a scratch copy, whose attributes become the layer's if it is not built yet."""
+    hold_variables(layer)
+    scratch, recorder = object.__new__(type(layer)), dict(layer.__dict__.get("_early", {}))
+    scratch.__dict__.update(layer.__dict__)
+    for name, value in (("_recorder", recorder), ("_real", layer), ("_sealed", False), ("_cell", None)):
+        object.__setattr__(scratch, name, value)
+    object.__setattr__(layer, "_recording", recorder)
+    try:
+        _call_build(scratch, shape)
+        hold_variables(scratch)
+    finally:
+        del layer.__dict__["_recording"]
+    if layer._cell is None:
         for name, value in scratch.__dict__.items():
             held = layer.__dict__.get(name, scratch)
             if held is scratch or (held is not value and not name.startswith("_")):  # new, or set anew by `build`
                 object.__setattr__(layer, name, value)
         for name in ("_recorder", "_real"):
             layer.__dict__.pop(name, None)
-        known[about] = recorder
-        _declare_inner(layer, shape, recorder)
-    return dict(known[about])
+    return recorder
 
 
 def _call_build(scratch, shape):
-    parameters = list(inspect.signature(type(scratch)._build).parameters)[1:]
-    if isinstance(shape, dict) and set(shape) == {"args", "kwargs"}:  # `build` is told the arguments' shapes
-        args = unpack(shape)[0]
-        shape = args if len(parameters) > 1 else args[0]
-    if len(parameters) > 1 and isinstance(shape, (list, tuple)) and shape and isinstance(shape[0], tuple):
-        scratch._build(*shape)
-    else:
-        scratch._build(shape)
+    """Calls `build` with the shape of the first argument of `call`, or with those it names: `query_shape`, ..."""
+    build = getattr(type(scratch), "_build", None)
+    if build is None:
+        record_above(scratch, shape)
+        return
+    wanted = list(inspect.signature(build).parameters)[1:]
+    if len(wanted) == 1:
+        build(scratch, _first(shape))
+        return
+    args, kwargs = unpack(shape)
+    if not is_keras_style(scratch):
+        build(scratch, *args)
+        return
+    takes = list(inspect.signature(type(scratch).call).parameters)[1:]
+    for name in wanted:
+        if not name.endswith("_shape") or name.removesuffix("_shape") not in takes:
+            raise ValueError(
+                f"{scratch.label}: build({', '.join(wanted)}): {name!r} is not called after an argument of `call` "
+                f"({', '.join(takes)}). Expected one argument, or such as '{takes[0]}_shape'."
+            )
+    known = dict(zip(takes, args, strict=False)) | kwargs
+    build(scratch, **{name: s for name in wanted if (s := known.get(name.removesuffix("_shape"))) is not None})
+
+
+def record_above(scratch, shape):
+    """Records what the class above declares."""
+    with above(scratch):
+        scratch._recorder.update(scratch.declare(shape))
+
+
+def _first(shape):
+    return unpack(shape)[0][0]
 
 
 def _declare_inner(layer, shape, recorder):
@@ -152,7 +220,7 @@ class _Frame:
     """One running `call`: its layer, its context, and where declarations are recorded if they are."""
 
     def __init__(self, layer, x, ctx, recorder):
-        self.ctx, self.recorder = ctx, recorder
+        self.layer, self.ctx, self.recorder = layer, ctx, recorder
         self.batch = next((a.shape[0] for a in jax.tree.leaves(x) if jnp.ndim(a)), None)
         self.keys = {id(child): key for key, child in layer.children().items()}
         self.calls = {}
@@ -209,8 +277,9 @@ def forward_masked(layer, params, state, x, ctx):
         y, state = layer.forward(params, state, x, ctx)
         if (mask := mask_of(y)) is not None:
             return y, state, mask
-    args, _ = unpack(x)
-    return y, state, layer.compute_mask(args[0], _first_mask(x, ctx.mask))
+    if is_packed(x) and type(layer).compute_mask is not type(layer).packed_mask:
+        return y, state, layer.compute_mask(unpack(x)[0][0], _first_mask(x, ctx.mask))
+    return y, state, layer.compute_mask(x, ctx.mask)
 
 
 @contextlib.contextmanager
@@ -249,8 +318,7 @@ def _call(layer, x, ctx):
 
 def _first_mask(x, mask):
     """Returns the mask of a call's first argument."""
-    packed = isinstance(x, dict) and set(x) == {"args", "kwargs"}
-    return mask["args"][0] if packed and isinstance(mask, dict) and mask.get("args") else mask
+    return mask["args"][0] if is_packed(x) and isinstance(mask, dict) and mask.get("args") else mask
 
 
 def pack(x, args, kwargs):
@@ -269,9 +337,14 @@ def pack(x, args, kwargs):
     return {"args": [x, *args], "kwargs": kwargs} if args or kwargs else x
 
 
+def is_packed(x):
+    """True for what `pack` makes of several arguments."""
+    return isinstance(x, dict) and set(x) == {"args", "kwargs"}
+
+
 def unpack(x):
     """Inverse of `pack`: (args, kwargs)."""
-    if isinstance(x, dict) and set(x) == {"args", "kwargs"}:
+    if is_packed(x):
         free = jax.tree.map(lambda v: v.value if isinstance(v, Static) else v, x, is_leaf=_is_static)
         return free["args"], free["kwargs"]
     return [x], {}
@@ -401,7 +474,7 @@ def keep_losses(layer, entries):
     """Remembers the losses of an eager call for `layer.losses`; those of a trace must not stay behind."""
     pairs = [e for e in entries or () if not isinstance(e, Log)]
     if not any(isinstance(v, jax.core.Tracer) for v in jax.tree.leaves(pairs)):
-        values = [total / (1 if count is None else count) for total, count in pairs]
+        values = [total / (1 if count is None else jnp.maximum(count, 1)) for total, count in pairs]
         object.__setattr__(layer, "_last_losses", values)
 
 

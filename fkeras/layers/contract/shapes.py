@@ -43,6 +43,10 @@ def as_shape(shape):
         return [None if s is None else as_shape(s) for s in shape]  # None: a mask that is not given
     if isinstance(shape, Static):
         return shape
+    if not isinstance(shape, (list, tuple)):
+        if not hasattr(shape, "__iter__") or isinstance(shape, str):
+            raise ValueError(f"expected a shape, a tuple of sizes with the batch axis first, got {shape!r}.")
+        shape = tuple(shape)
     return tuple(_size(d, shape) for d in shape)
 
 

@@ -1,6 +1,11 @@
-"""Where a layer's arrays live between calls, and the handles that users hold on them."""
+"""How a layer's arrays are declared, where they live between calls, and the handles that users hold on them.
 
+Before a layer is built, a weight that was read or assigned to is a declaration whose initializer is its array.
+"""
+
+import dataclasses
 import threading
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +31,41 @@ revision = Revision()
 lock = threading.RLock()  # held while a step replaces arrays, whose memory it reuses, and while others read them
 
 
+@dataclasses.dataclass(frozen=True)
+class Weight:
+    """One array that a layer declares: what to make, before anything is allocated.
+
+    Args:
+        shape: Tuple of ints.
+        initializer: From `fkeras.initializers`, or a function (shape, dtype) -> array.
+        regularizer, constraint: From their families, or None.
+        trainable: False puts the array in the layer's `state`: a running value that `forward` returns anew.
+        dtype: None is the policy's variable dtype.
+    """
+
+    shape: tuple
+    initializer: Any = "glorot_uniform"
+    regularizer: Any = None
+    constraint: Any = None
+    trainable: bool = True
+    dtype: Any = None
+
+
+class Given:
+    """An initializer that is an array.
+
+    Example:
+        >>> Given([1.0, 2.0])((2,)).tolist()
+        [1.0, 2.0]
+    """
+
+    def __init__(self, array):
+        self.array = array
+
+    def __call__(self, shape, dtype=None):
+        return jnp.array(self.array, dtype)
+
+
 class Cell:
     """Where the arrays of one layer live between calls. Drawn when first needed."""
 
@@ -35,7 +75,7 @@ class Cell:
         self.layer, self.declared, self.shapes, self.inner = layer, declared, shapes, inner
         self.seed = rng.next_seed() if declared else 0
         self._params = self._state = None
-        self.frozen = set()  # names of weights that are not trained though the layer is
+        self.frozen = layer.__dict__.pop("_early_frozen", set())  # names of weights that stay as they are
         revision.changed()
 
     def arrays(self):
@@ -98,7 +138,7 @@ class Variable(variable.Variable):
 
     @property
     def declared(self):
-        return self.layer._cell.declared[self._name]
+        return declarations(self.layer)[self._name]
 
     @property
     def shape(self):
@@ -110,12 +150,16 @@ class Variable(variable.Variable):
 
     @property
     def trainable(self):
-        return self.declared.trainable and self.layer.trainable and self._name not in self.layer._cell.frozen
+        return self.declared.trainable and self.layer.trainable and self._name not in self._frozen()
 
     @trainable.setter
     def trainable(self, value):
-        (self.layer._cell.frozen.discard if value else self.layer._cell.frozen.add)(self._name)
+        (self._frozen().discard if value else self._frozen().add)(self._name)
         revision.changed()
+
+    def _frozen(self):
+        cell = self.layer._cell
+        return self.layer.__dict__.setdefault("_early_frozen", set()) if cell is None else cell.frozen
 
     @property
     def regularizer(self):
@@ -130,7 +174,8 @@ class Variable(variable.Variable):
         return id(self.layer), self._name
 
     def current(self):
-        return self.layer._cell.get(self._name)
+        cell = self.layer._cell
+        return _first_array(self.layer, self._name) if cell is None else cell.get(self._name)
 
     def numpy(self):
         """A NumPy copy of the current array."""
@@ -138,7 +183,8 @@ class Variable(variable.Variable):
             return super().numpy()
 
     def store(self, array):
-        self.layer._cell.put(self._name, array)
+        cell = self.layer._cell
+        _begin_with(self.layer, self._name, array) if cell is None else cell.put(self._name, array)
 
     def convert(self, array):
         """Returns `array` as one that fits here. Raises ValueError naming both shapes."""
@@ -166,3 +212,73 @@ class Variable(variable.Variable):
         return super().__eq__(other)
 
     __hash__ = variable.Variable.__hash__
+
+
+# -------------------------------------------------------------------------------- before a layer is built
+
+
+def declarations(layer):
+    """Returns {name: Weight} of a layer's own weights; before it is built, those that are declared by now."""
+    if layer._cell is not None:
+        return layer._cell.declared
+    recording = layer.__dict__.get("_recording")
+    return layer.__dict__.setdefault("_early", {}) if recording is None else recording
+
+
+def _first_array(layer, name):
+    weight = declarations(layer)[name]
+    if not isinstance(weight.initializer, Given):
+        dtype = weight.dtype or layer.dtype.variable_dtype
+        with jax.ensure_compile_time_eval():
+            key = host_random.make_key(rng.next_seed())
+            _begin_with(layer, name, draw_once(weight.initializer, key, name, tuple(weight.shape), dtype))
+    return declarations(layer)[name].initializer.array
+
+
+def _begin_with(layer, name, array):
+    found = declarations(layer)
+    found[name] = dataclasses.replace(found[name], initializer=Given(array))
+
+
+def declare_weight(layer, name, weight):
+    """Declares a weight in `__init__` or `build`; returns its handle.
+
+    Args:
+        name: Its name, counted where there is one of that name; None is "variable".
+
+    Raises:
+        ValueError: The layer is built.
+    """
+    place = layer.__dict__.get("_recorder")
+    if place is None:
+        if layer._cell is not None:
+            raise ValueError(
+                f"{layer.label}: cannot add a weight once it is built, as in `call`. Add it in `__init__` or "
+                f"`build(self, input_shape)`."
+            )
+        place = layer.__dict__.setdefault("_early", {})
+    if name is None:
+        name = f"variable_{len(place)}" if place else "variable"
+    elif name in place:
+        raise ValueError(f"{layer.label}: it already has a weight called {name!r}; give each its own name.")
+    place[name] = weight
+    return Variable(layer.__dict__.get("_real", layer), name)
+
+
+def hold_variables(layer):
+    """Makes weights of all variables that a layer holds."""
+    for value in list(layer.__dict__.values()):
+        hold(layer, value)
+
+
+def hold(layer, value):
+    """Makes a weight of a `keras.Variable`, and of those in a list, tuple or dict, which a layer holds."""
+    if isinstance(value, (list, tuple, dict)):
+        for one in value.values() if isinstance(value, dict) else value:
+            hold(layer, one)
+    elif isinstance(value, variable.Variable) and value.home is None and value.owns_array:
+        taken, name, n = declarations(layer), value.name, 1
+        while name in taken:
+            name, n = f"{value.name}_{n}", n + 1
+        about = value.regularizer, value.constraint, value.trainable, value.dtype
+        value.home = declare_weight(layer, name, Weight(value.shape, Given(value.current()), *about))
