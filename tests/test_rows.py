@@ -611,3 +611,58 @@ def test_epochs_of_fewer_steps_go_on_through_arrays():
     assert losses(4, shuffle=False) == [3.5, 8.5, 3.5, 8.5, 3.5]
     assert losses(5, shuffle=False) == [4.5] * 5
     assert sum(losses(1)) == pytest.approx(4.5 * 5)
+
+
+class Reshaped(layers.Layer):
+    """What scripts with a fixed batch write: the number of rows as a literal, here and in a weight."""
+
+    def call(self, x):
+        return jnp.reshape(x, (8, -1)) * 2.0
+
+
+class Shifted(layers.Layer):
+    def __init__(self):
+        super().__init__()
+        self.inner = layers.Dense(3)
+
+    def build(self, shape):
+        self.shift = self.add_weight(shape=(2, 2), initializer="ones", name="shift")
+        super().build(shape)
+
+    def call(self, x):
+        return self.inner(x + jnp.tile(self.shift, (4, 1)).reshape(8, 2, 1)[:, :, 0])
+
+
+@pytest.mark.parametrize("known", ["batch_shape", "batch_size", "free"])
+@pytest.mark.parametrize(
+    "written",
+    [Reshaped, Shifted, lambda: layers.Lambda(lambda x: jnp.reshape(x, (8, 2)))],
+    ids="call inner Lambda".split(),
+)
+def test_a_call_that_is_written_for_one_number_of_rows(written, known):
+    size = {
+        "batch_shape": {"batch_shape": (8, 2)},
+        "batch_size": {"shape": (2,), "batch_size": 8},
+        "free": {"shape": (2,)},
+    }
+    layer = written()
+    chain = [fkeras.Input(**size[known]), layer, layers.Dense(1)]
+    model = fkeras.Sequential(chain)
+    model.compile("sgd", "mse")
+    x, y = X[:32, :2], Y[:32, :1]
+    assert np.isfinite(model.fit(x, y, batch_size=8, epochs=2, verbose=0).history["loss"]).all()
+    want = np.concatenate([chain[2](layer(x[i : i + 8])) for i in range(0, 32, 8)])
+    np.testing.assert_allclose(model.predict(x, batch_size=8, verbose=0), want, rtol=1e-5, atol=1e-6)
+    loss = model.evaluate(x, y, batch_size=8, verbose=0)
+    assert loss == pytest.approx(((want - y) ** 2).mean(), rel=1e-5)
+    if known == "free":
+        assert "cannot be computed for 3 rows" in model.batching("predict", jax.ShapeDtypeStruct((8, 2), "float32")).cut
+    else:  # the last batch is filled up to the only size there is
+        loss = model.evaluate(x[:30], y[:30], batch_size=8, verbose=0)
+        assert loss == pytest.approx(((want - y)[:30] ** 2).mean(), rel=1e-5)
+        np.testing.assert_allclose(model.predict(x[:30], batch_size=8, verbose=0), want[:30], rtol=1e-5, atol=1e-6)
+
+
+def test_a_wrong_call_is_told_as_it_is_for_the_usual_size():
+    with pytest.raises(TypeError, match=r"got \(3,\) and \(4,\)|\(2, 3\)"):
+        layers.Lambda(lambda x: x @ jnp.ones((4, 1)))(fkeras.Input((3,)))

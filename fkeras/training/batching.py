@@ -47,7 +47,7 @@ def of_model(model, training, x, batch, probe="fill"):
     """
     fixed = model.fixed_batch
     user = any(layer.runs_user_code for layer in model.own_and_inner())
-    numbers = (fixed, fixed) if fixed else two_numbers(batch) if user else (ALIKE, ALIKE)
+    numbers = two_numbers(fixed or batch) if user else (fixed, fixed) if fixed else (ALIKE, ALIKE)
     params, state = model.gather()
     like = jax.tree.map(lambda a: jax.ShapeDtypeStruct((batch, *a.shape[1:]), a.dtype), x)
     each = jax.ShapeDtypeStruct((batch,), bool), jax.ShapeDtypeStruct((batch,), "int32")
@@ -59,14 +59,18 @@ def of_model(model, training, x, batch, probe="fill"):
         added = {kind: [one.value for one in ctx.losses or () if one.kind == kind] for kind in _ADDED}
         return {"y": y, "mask": mask, "state": after, **added}
 
+    given, why = (jax.random.key(0), params, state), None
     try:
-        found = follow(call, jax.random.key(0), params, state, rows=(like, *each), numbers=numbers)
+        found = follow(call, *given, rows=(like, *each), numbers=numbers)
     except Exception as err:
-        jax.eval_shape(call, (like, *each), jax.random.key(0), params, state)  # one that always fails says why here
         why = f"{model.label} cannot be computed for {numbers[1]} rows ({type(err).__name__})"
-        return Batching(why, why, why)
+        if not fixed:
+            jax.eval_shape(call, (like, *each), *given)  # one that always fails says why here
+            return Batching(why, why, why)
+        found = follow(call, *given, rows=(like, *each), numbers=(fixed, fixed))  # of that size it may be filled up
     labels = {layer.name: layer.label for layer in model.own_and_inner()}
-    return _judged(model, found, labels, numbers[0])
+    judged = _judged(model, found, labels, fixed or numbers[0])
+    return judged._replace(split=judged.split or why, cut=judged.cut or why)
 
 
 _ADDED = ("value", "total", "penalty", "log")

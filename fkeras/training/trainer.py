@@ -197,7 +197,7 @@ class Trainer(Compilation):
         """Returns the empty metrics for a source, shaped by its first rows; made once for a program."""
         if program.empty is None:
             columns = source.peek()
-            some = np.arange(self.fixed_batch or columns.rows) % columns.rows
+            some = np.arange(source.batch_size) % columns.rows  # a layer may be written for that size alone
             rows = np.ones((1, len(some)), bool)
             block = {"x": [a[some][None] for a in columns.x], "rows": rows}
             given = ("y", columns.y), ("w", columns.w)

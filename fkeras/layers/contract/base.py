@@ -38,11 +38,11 @@ from fkeras.layers.contract.context import Context, Probed
 from fkeras.layers.contract.masks import drawn, mask_of, remember_mask
 from fkeras.layers.contract.portable import portable
 from fkeras.layers.contract.shapes import (
-    BATCH,
     PROBES,
     SMALL_PROBES,
     Spec,
     as_shape,
+    at_some_batch,
     filled,
     has_free_sizes,
     is_shape,
@@ -355,15 +355,21 @@ class Layer(Configured, kw_only=True):
         shapes = shapes_of(x)
         sizes = [s for s in jax.tree.leaves(shapes, is_leaf=is_shape)]
         tries = (PROBES, SMALL_PROBES) if has_free_sizes(sizes) else (PROBES[:1],)
-        outs = self._first_that_runs(lambda probe: self._trace_output(x, mask, shapes, probe), tries)
+        batch_is_free = any(s and s[0] is None for s in sizes)
+        declared = tree.flatten(self.declare(shapes))
+        outs, batch = at_some_batch(
+            lambda batch: self._first_that_runs(
+                lambda probe: self._trace_output(x, mask, declared, probe, batch), tries
+            ),
+            batch_is_free and any(layer.runs_user_code for layer in self.own_and_inner()),
+        )
         if outs is None:  # at no size that stands for an unknown one: the layer itself says what comes out
             told = self.compute_output_shape(jax.tree.map(tuple, shapes, is_leaf=is_shape))
             return jax.tree.map(lambda s: Spec(tuple(s), self.dtype.compute_dtype), told, is_leaf=is_shape), None
-        batch_is_free = any(s and s[0] is None for s in sizes)
 
         def join(*specs):
             dims = [a[0] if len(set(a)) == 1 else None for a in zip(*(s.shape for s in specs), strict=True)]
-            if dims and batch_is_free and dims[0] == BATCH:
+            if dims and batch_is_free and dims[0] == batch:
                 dims[0] = None
             return Spec(tuple(dims), specs[0].dtype)
 
@@ -381,12 +387,11 @@ class Layer(Configured, kw_only=True):
             return None
         raise failed[0]
 
-    def _trace_output(self, x, mask, shapes, probe):
+    def _trace_output(self, x, mask, declared, probe, batch):
         def concrete(spec):
-            return jax.ShapeDtypeStruct(filled(spec.shape, probe), spec.dtype)
+            return jax.ShapeDtypeStruct(filled(spec.shape, probe, batch), spec.dtype)
 
         inputs, masks = jax.tree.map(concrete, (x, mask), is_leaf=is_spec)
-        declared = tree.flatten(self.declare(shapes))
         params, state = ({}, {})
         for path, w in declared.items():
             leaf = jax.ShapeDtypeStruct(tuple(w.shape), w.dtype or self.dtype.variable_dtype)

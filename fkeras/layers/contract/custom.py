@@ -20,7 +20,7 @@ from fkeras.core.tree import unflatten
 from fkeras.layers.contract import masks
 from fkeras.layers.contract.context import Context, Probed
 from fkeras.layers.contract.masks import carrying, mask_of, remember_mask
-from fkeras.layers.contract.shapes import PROBES, Spec, is_shape, is_spec
+from fkeras.layers.contract.shapes import BATCH, PROBES, Spec, at_some_batch, filled, is_shape, is_spec
 from fkeras.layers.contract.variables import Variable, hold_variables
 
 _local = threading.local()
@@ -151,11 +151,13 @@ def _declare_inner(layer, shape, recorder):
     if not waiting:
         return
 
-    def concrete(shape, dtype):
-        return jax.ShapeDtypeStruct(tuple(2 if d is None else d for d in shape), dtype)
+    def concrete(batch):
+        def spec(shape, dtype):
+            return jax.ShapeDtypeStruct(filled(shape, BATCH, batch), dtype)
 
-    specs = jax.tree.map(lambda s: concrete(s, layer.dtype.compute_dtype), shape, is_leaf=is_shape)
-    mask = jax.tree.map(lambda m: concrete(m.shape, m.dtype), expected_mask(layer, shape), is_leaf=is_spec)
+        x = jax.tree.map(lambda s: spec(s, layer.dtype.compute_dtype), shape, is_leaf=is_shape)
+        return x, jax.tree.map(lambda m: spec(m.shape, m.dtype), expected_mask(layer, shape), is_leaf=is_spec)
+
     family = [(one, c := one._cell, c and (c._params, c._state)) for one in layer.own_and_inner()]
     lent = [_lend(layer, {k: w for k, w in recorder.items() if k not in inner})]
 
@@ -166,10 +168,10 @@ def _declare_inner(layer, shape, recorder):
             return _call(layer, x, ctx)
 
     try:
-        jax.eval_shape(lambda x, mask: trace(x, mask, False), specs, mask)
+        _, batch = at_some_batch(lambda batch: jax.eval_shape(lambda *a: trace(*a, False), *concrete(batch)), True)
         if any(key not in recorder for key in waiting.values()):  # layers that only a training call uses
             with contextlib.suppress(Exception):  # what is wrong in there shows when it is trained
-                jax.eval_shape(lambda x, mask: trace(x, mask, True), specs, mask)
+                jax.eval_shape(lambda *a: trace(*a, True), *concrete(batch))
     finally:
         for one in [inner for outer in lent for inner in outer.own_and_inner()]:
             object.__setattr__(one, "_cell", None)

@@ -1,5 +1,6 @@
 """Shapes of values in a graph: tuples with the batch axis first and None where a size is unknown, and trees of them."""
 
+import contextlib
 import itertools
 
 import jax
@@ -10,6 +11,7 @@ from fkeras.core.symbol import Static, Symbol
 
 BATCH = 2  # the size that stands for an unknown batch while shapes are traced
 SMALL_PROBES = (7, 11)  # where a layer takes no more: a table of positions
+OTHER_BATCHES = (32, 64, 128, 16, 8, 4, 1, 256, 10, 20, 50, 100)  # for calls that can be computed for one size alone
 PROBES = (1031, 2053)  # sizes that stand for unknown other axes; a size that follows them is unknown too
 
 
@@ -66,10 +68,26 @@ def has_free_sizes(shapes):
     return any(d is None for s in shapes for d in s[1:])
 
 
-def filled(shape, probe):
-    """Returns the shape with `BATCH` for an unknown batch and `probe` for other unknown sizes."""
-    sizes = itertools.chain([BATCH], itertools.repeat(probe))
+def filled(shape, probe, batch=BATCH):
+    """Returns the shape with `batch` for an unknown batch and `probe` for other unknown sizes."""
+    sizes = itertools.chain([batch], itertools.repeat(probe))
     return tuple(size if d is None else d for d, size in zip(shape, sizes, strict=False))
+
+
+def at_some_batch(trace, others):
+    """Returns (trace(batch), batch) for `BATCH`, or, if `others`, for another size that can be traced and comes out.
+
+    Code that says `reshape(x, (32, -1))` can be computed for batches of 32 alone.
+    """
+    try:
+        return trace(BATCH), BATCH
+    except (TypeError, ValueError):
+        for batch in OTHER_BATCHES if others else ():
+            with contextlib.suppress(TypeError, ValueError):
+                found = trace(batch)
+                if all(a.shape[:1] == (batch,) for a in jax.tree.leaves(found)):
+                    return found, batch
+        raise
 
 
 def shown(shape):
