@@ -22,6 +22,7 @@ from fkeras.layers.augment.colors import (
 )
 from fkeras.layers.augment.filters import (
     AutoContrast,
+    ContrastLimitedAdaptiveHistogramEqualization,
     Equalization,
     RandomColorDegeneration,
     RandomErasing,
@@ -42,6 +43,7 @@ from fkeras.layers.augment.places import (
     RandomTranslation,
     RandomZoom,
 )
+from fkeras.layers.augment.policies import AugMix, RandAugment
 from fkeras.layers.augment.sizes import CenterCrop, RandomCrop, Resizing
 from fkeras.layers.cells import GRUCell, LSTMCell, SimpleRNNCell
 from fkeras.layers.contract.base import Context, Layer, Variable, Weight
@@ -154,6 +156,7 @@ __all__ = [
     "AdditiveAttention",
     "AlphaDropout",
     "Attention",
+    "AugMix",
     "AutoContrast",
     "Average",
     "AveragePooling1D",
@@ -165,6 +168,7 @@ __all__ = [
     "CenterCrop",
     "Concatenate",
     "Context",
+    "ContrastLimitedAdaptiveHistogramEqualization",
     "Conv1D",
     "Conv1DTranspose",
     "Conv2D",
@@ -234,6 +238,7 @@ __all__ = [
     "Permute",
     "Pipeline",
     "RMSNormalization",
+    "RandAugment",
     "RandomBrightness",
     "RandomColorDegeneration",
     "RandomColorJitter",
