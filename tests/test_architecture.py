@@ -32,6 +32,7 @@ FLOORS = [
         "keras_paths",
         "mixed_precision",
         "old_models",
+        "old_utils",
         "posing",
         "random",
         "tree",

@@ -75,6 +75,7 @@ from fkeras.layers.dropout import (
     SpatialDropout3D,
 )
 from fkeras.layers.embedding import Embedding, ReversibleEmbedding
+from fkeras.layers.gates import Highway, MaxoutDense
 from fkeras.layers.hashing import HashedCrossing, Hashing
 from fkeras.layers.input import Input, InputLayer
 from fkeras.layers.jax_layer import JaxLayer
@@ -207,6 +208,7 @@ __all__ = [
     "GroupQueryAttention",
     "HashedCrossing",
     "Hashing",
+    "Highway",
     "Identity",
     "Input",
     "InputLayer",
@@ -226,6 +228,7 @@ __all__ = [
     "MaxPooling2D",
     "MaxPooling3D",
     "Maximum",
+    "MaxoutDense",
     "MelSpectrogram",
     "Minimum",
     "MixUp",
