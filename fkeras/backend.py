@@ -110,6 +110,10 @@ def _relu(x, alpha, max_value, threshold):
     return activations.relu(x, alpha, max_value, threshold)
 
 
+def _slice(x, start, size):
+    return x[tuple(builtins.slice(i, None if n == -1 else i + n) for i, n in zip(start, size, strict=True))]
+
+
 def _switch(condition, then_expression, else_expression):
     if callable(then_expression) or callable(else_expression):
         return ops.cond(condition, then_expression, else_expression)
@@ -310,6 +314,7 @@ _TABLE = dict(
         _row("stack(x, axis=0)", lambda x, axis: ops.stack(list(x), axis), "ops.stack"),
         _row("stop_gradient(variables)", lambda v: [*map(ops.stop_gradient, v)] if isinstance(v, (list, tuple))
              else ops.stop_gradient(v), "ops.stop_gradient"),
+        _row("slice(x, start, size)", _slice, "x[start:stop]"),
         _row("switch(condition, then_expression, else_expression)", _switch, "ops.where"),
         _row("temporal_padding(x, padding=1)", lambda x, padding: _padded(
             x, ((padding,) * 2 if isinstance(padding, int) else padding,), "channels_last"), "ops.pad"),

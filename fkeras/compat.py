@@ -117,6 +117,16 @@ def _kernel_sides(cls, args, kwargs):
     return _sides_in_one(cls, args) if kwargs.keys() & _KERAS_1 else args
 
 
+def _any_output_shape(cls, kwargs):
+    if kwargs.pop("output_shape", None) is not None:
+        warnings.warn(
+            f"{cls.__name__}(output_shape=...): the size of the output follows from strides and padding, the input's "
+            f"times the strides with 'same'. Where it was another, give output_padding.",
+            stacklevel=4,
+        )
+    return kwargs
+
+
 def _sides_in_one(cls, args):
     rank = int(cls.__name__.partition("D")[0][-1])
     if len(args) != 1 + rank or not all(isinstance(a, int) for a in args):
@@ -204,6 +214,7 @@ OLD_SPELLINGS["Embedding"] = _then(
     ),
     _word_dropout,
 )
+OLD_SPELLINGS["MaxoutDense"] = OLD_SPELLINGS["Highway"] = OLD_SPELLINGS["Dense"]
 OLD_SPELLINGS["Dropout"] = _renamed(p="rate")
 OLD_SPELLINGS["GaussianDropout"] = _renamed(p="rate")
 OLD_SPELLINGS["GaussianNoise"] = _renamed(sigma="stddev")
@@ -236,6 +247,11 @@ for _rank in (2, 3):
         "ZeroPadding",
     ):
         OLD_SPELLINGS[f"{_kind}{_rank}D"] = _dim_ordering
+
+
+for _rank in (2, 3):
+    _kind = f"Conv{_rank}DTranspose"
+    OLD_SPELLINGS[_kind] = _then(_any_output_shape, OLD_SPELLINGS[_kind])
 
 
 def _kernel_of_parts(*parts):
@@ -296,6 +312,9 @@ def _nadam(cls, kwargs):
 
 OLD_SPELLINGS.update(dict.fromkeys((cls.__name__ for cls in optimizers.entries.values()), _old_rate))
 OLD_SPELLINGS["Nadam"] = _nadam
+OLD_SPELLINGS["ImageDataGenerator"] = _dim_ordering
+OLD_SPELLINGS["imdb.load_data"] = OLD_SPELLINGS["reuters.load_data"] = _renamed(nb_words="num_words")
+OLD_SPELLINGS["to_categorical"] = _renamed(nb_classes="num_classes", y="x")
 OLD_SPELLINGS["ReduceLROnPlateau"] = _renamed(epsilon="min_delta")
 
 
@@ -375,12 +394,18 @@ OLD_SPELLINGS["Model.compile"] = _old_compile
 _losses = {
     "cosine_proximity": "cosine_similarity",
     "cosine": "cosine_similarity",
+    "huber_loss": "huber",
 }
 OTHER_NAMES["losses"] = {old: f"losses.{new}" for old, new in _losses.items()}
 OTHER_NAMES["metrics"] = OTHER_NAMES["losses"] | {
     name: f"losses.{name}"
-    for name in "KLD MAE MAPE MSE MSLE kld kullback_leibler_divergence logcosh mae mape mse msle".split()
+    for name in """
+        KLD MAE MAPE MSE MSLE cosine_similarity kld kullback_leibler_divergence logcosh mae mape mse msle
+    """.split()
 }
+OTHER_NAMES["metrics"] |= {
+    name: f"metrics.batch.{name}" for name in ("precision", "recall", "fbeta_score", "fmeasure", "matthews_correlation")
+} | {"CosineProximity": "metrics.CosineSimilarity"}
 OTHER_NAMES["layers"] = {
     "CuDNNLSTM": "layers.LSTM",
     "CuDNNGRU": "layers.GRU",
@@ -389,6 +414,10 @@ OTHER_NAMES["layers"] = {
     "Merge": "old_models.Merge",
     "_Merge": "old_models._Merge",
     "merge": "old_models.merge",
+    "RandomHeight": "old_utils.RandomHeight",
+    "RandomWidth": "old_utils.RandomWidth",
+    "PreprocessingLayer": "layers.Layer",
+    "Container": "models.Model",
 }
 OTHER_NAMES["regularizers"] = {
     "l1l2": "regularizers.l1_l2",
@@ -408,11 +437,44 @@ OTHER_NAMES["initializers"] = {
     "uniform": "initializers.RandomUniform",
     "zero": "initializers.Zeros",
     "one": "initializers.Ones",
+    "_compute_fans": "initializers.compute_fans",
+    "get_fans": "initializers.compute_fans",
 }
 OTHER_NAMES["optimizers"] = {
     name.lower(): f"optimizers.{name}" for name in "SGD RMSprop Adagrad Adadelta Adam Adamax Nadam Ftrl".split()
+} | {"TFOptimizer": "old_utils.TFOptimizer", "OptimizerV2": "optimizers.Optimizer"}
+OTHER_NAMES["models"] = {
+    "model_from_yaml": "old_models.model_from_yaml",
+    "model_from_config": "old_utils.model_from_config",
+    "Container": "models.Model",
 }
-OTHER_NAMES["models"] = {"model_from_yaml": "old_models.model_from_yaml", "Container": "models.Model"}
+_helpers = """
+    GeneratorEnqueuer OrderedEnqueuer SequenceEnqueuer ask_to_proceed_with_overwrite conv_input_length
+    conv_output_length convert_all_kernels_in_model convert_kernel count_params deconv_length deconv_output_length
+    has_arg make_batches normalize_data_format normalize_padding normalize_tuple slice_arrays to_list to_snake_case
+    shape_type_conversion unpack_singleton
+"""
+_same = {
+    "GeneratorEnqueuer": "OrderedEnqueuer",
+    "SequenceEnqueuer": "OrderedEnqueuer",
+    "deconv_output_length": "deconv_length",
+    "slice_X": "slice_arrays",
+    "_slice_arrays": "slice_arrays",
+    "_make_batches": "make_batches",
+    "_to_list": "to_list",
+    "_to_snake_case": "to_snake_case",
+}
+OTHER_NAMES["backend"] = {"normalize_data_format": "old_utils.normalize_data_format", "KerasTensor": "KerasTensor"}
+OTHER_NAMES["backend.tensorflow_backend"] = {"_to_tensor": "ops.convert_to_tensor"}
+OTHER_NAMES["mixed_precision"] = {
+    "set_policy": "mixed_precision.set_global_policy",
+    "LossScaleOptimizer": "optimizers.LossScaleOptimizer",
+}
+OTHER_NAMES["preprocessing.image"] = {name: f"old_utils.{name}" for name in ("flip_axis", "list_pictures")}
+OTHER_NAMES["applications.imagenet_utils"] = dict.fromkeys(
+    ("obtain_input_shape", "_obtain_input_shape"), "old_utils.obtain_input_shape"
+)
+OTHER_NAMES["applications.mobilenet"] = {"DepthwiseConv2D": "layers.DepthwiseConv2D"}  # of custom_objects
 OTHER_NAMES["utils"] = {
     "HDF5Matrix": "old_models.HDF5Matrix",
     "multi_gpu_model": "old_models.multi_gpu_model",
@@ -420,9 +482,23 @@ OTHER_NAMES["utils"] = {
     "probas_to_classes": "old_models.probas_to_classes",
     "categorical_probas_to_classes": "old_models.probas_to_classes",
     "plot": "utils.plot_model",
+    "layer_from_config": "layers.deserialize",
+    "smart_resize": "preprocessing.image.smart_resize",
+    **{name: f"old_utils.{_same.get(name, name)}" for name in _helpers.split()},
 }
-for _path in ("engine", "engine.topology", "engine.training", "engine.network"):
-    OTHER_NAMES[_path] = {"Container": "models.Model", "Network": "models.Model", "merge": "old_models.merge"}
+_of_groups = ("load_weights_from_hdf5_group", "load_weights_from_hdf5_group_by_name", "save_weights_to_hdf5_group")
+_groups = {name: f"old_utils.{name}" for name in _of_groups}
+for _path in ("engine.saving", "saving.hdf5_format", "saving"):
+    OTHER_NAMES[_path] = _groups
+for _path in ("engine", "engine.topology", "engine.training", "engine.network", "engine.keras_tensor", "models"):
+    OTHER_NAMES[_path] = OTHER_NAMES.get(_path, {}) | {
+        "Container": "models.Model",
+        "Network": "models.Model",
+        "KerasTensor": "KerasTensor",
+        "merge": "old_models.merge",
+        **_groups,
+        **{old: f"old_utils.{new}" for old, new in _same.items()},
+    }
 OTHER_NAMES["experimental"] = {name: f"optimizers.schedules.{name}" for name in ("CosineDecay", "CosineDecayRestarts")}
 
 

@@ -70,6 +70,8 @@ _OLD = {
         optimizers.optimizer_experimental optimizers.optimizer_v2 optimizers.adam optimizers.sgd optimizers.rmsprop
         optimizer_v2.adam optimizer_v2.gradient_descent optimizer_v2.rmsprop optimizer_v2.adagrad optimizer_v2.nadam
         optimizer_v2.optimizer_v2 optimizers.optimizer_v2.adam optimizers.optimizer_v2.gradient_descent
+        optimizers.legacy.adam optimizers.legacy.gradient_descent optimizers.legacy.rmsprop optimizer_v2.adamax
+        optimizer_v2.adadelta optimizer_v2.ftrl
     """,
     "optimizers.schedules": """
         optimizer_v2.learning_rate_schedule optimizers.schedules.learning_rate_schedule optimizers.schedules.schedules
@@ -83,10 +85,14 @@ _OLD = {
         utils.np_utils utils.generic_utils utils.vis_utils utils.data_utils utils.io_utils utils.layer_utils
         utils.image_utils utils.tf_utils utils.all_utils utils.visualize_util utils.multi_gpu_utils utils.dataset_utils
         utils.training_utils utils.numerical_utils utils.sequence_utils utils.python_utils utils.text_dataset
-        utils.summary_utils utils.model_visualization utils.legacy utils.experimental legacy.utils
-        trainers trainers.data_adapters trainers.data_adapters.data_adapter_utils
+        utils.summary_utils utils.model_visualization utils.legacy utils.experimental legacy.utils utils.conv_utils
+        engine.data_adapter datasets.data_utils trainers trainers.data_adapters
+        trainers.data_adapters.data_adapter_utils trainers.data_adapters.py_dataset_adapter
     """,
-    "preprocessing": "preprocessing.dataset_utils preprocessing.image_dataset",
+    "preprocessing": """
+        preprocessing.dataset_utils preprocessing.image_dataset preprocessing.text_dataset preprocessing.timeseries
+    """,
+    "applications.mobilenet_v2": "applications.mobilenetv2",
     "preprocessing.image utils": "preprocessing.image_utils legacy.preprocessing.image_utils",
     "preprocessing.image": "legacy.preprocessing.image",
     "preprocessing.text": "legacy.preprocessing.text",
@@ -166,6 +172,8 @@ def within(path, homes, name):
                 return getattr(module(home), name)
             except AttributeError:
                 pass
+        if f"{path}.{name}" in PATHS:
+            return resolve(f"{path}.{name}")
     raise names.UnknownName(f"fkeras.{homes[0]}", name)
 
 

@@ -34,6 +34,7 @@ FLOORS = [
         "mixed_precision",
         "distribution",
         "old_models",
+        "old_utils",
         "posing",
         "random",
         "tree",

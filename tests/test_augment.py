@@ -7,6 +7,8 @@ import pytest
 
 import fkeras
 from fkeras import layers
+from fkeras.layers import kernels
+from fkeras.layers.augment import policies
 from tests.catalog.layers_augment import ROWS
 
 X = np.random.default_rng(0).uniform(0, 255, (3, 7, 10, 3)).astype("float32")
@@ -81,6 +83,14 @@ def test_contrast_and_histograms_are_keras(keras):
     flat = np.full((1, 3, 3, 1), 7.0, "float32")
     np.testing.assert_array_equal(layers.AutoContrast()(flat), flat)
     np.testing.assert_allclose(layers.Equalization()(flat), flat, 1e-6)
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"clip_limit": 0.0}, {"clip_limit": 1.5, "tile_grid_size": (3, 5)}], ids=str)
+def test_histograms_of_tiles_are_keras(keras, kwargs):
+    x = np.random.default_rng(0).uniform(0, 255, (2, 19, 26, 3)).astype("float32")
+    kind = "ContrastLimitedAdaptiveHistogramEqualization"
+    _judge(keras, kind, kwargs, x, False)
+    _judge(keras, kind, {**kwargs, "value_range": (0, 1)}, x / 255, True)
 
 
 @pytest.mark.parametrize("case", ROWS, ids=str)
@@ -202,6 +212,46 @@ def test_solarization_adds_and_inverts_above_its_threshold():
     np.testing.assert_allclose(y, np.where(added < 0.52, added, 1 - added), 1e-5, 1e-6)
 
 
+def test_each_image_goes_through_layers_of_its_own():
+    """Without strength six of the eleven layers keep an image, the others make one of theirs; two steps reach two."""
+    x = np.random.default_rng(0).uniform(0.3, 0.7, (4, 5, 3)).astype("float32")
+    ends = {"value_range": (0, 1)}
+    solarization, contrast = layers.Solarization(**ends), layers.AutoContrast(**ends)
+    others = layers.RandomSharpness((0, 0), **ends), layers.RandomPosterization(1, **ends), layers.Equalization(**ends)
+    images = [x, *(layer(x, training=True) for layer in (*others, solarization, contrast))]
+    found = _drawn(layers.RandAugment(num_ops=1, factor=0.0, **ends), x)
+    kept, *counts = (np.isclose(found, image, atol=1e-5).all((1, 2, 3)).sum() for image in images)
+    assert kept + sum(counts) == 400
+    assert 170 < kept < 265 and all(10 < n < 65 for n in counts)  # 218 and 36, give or take five deviations
+    twice = _drawn(layers.RandAugment(num_ops=2, factor=0.0, **ends), x)
+    both = solarization(contrast(x))
+    assert np.isclose(twice, both, atol=1e-5).all((1, 2, 3)).any()
+
+
+def test_chains_are_mixed_by_shares_of_one():
+    """Where every step keeps a flat image as it is, so does the mix; its shares fill [0, 1] evenly for alpha 1."""
+    x = np.array([[[0.1], [0.9]]], "float32")  # of its three steps one turns it around: Solarization
+    found = _drawn(layers.AugMix((0, 1), 1, 1, factor=0.0, all_ops=False), x)
+    away = (found[:, 0, 0, 0] - 0.1) / 0.8  # the share of the turned image
+    assert 20 < (away > 0.13).sum() < 75 and -0.13 < away.min() and away.max() <= 1  # the others go to -1 / 8
+    np.testing.assert_allclose(away[away > 0.5].mean(), 0.75, atol=0.08)
+    for alpha, deviation in ((1.0, 0.289), (4.0, 0.167)):  # of a Beta distribution: 1 / sqrt(8 alpha + 4)
+        layer = layers.AugMix((0, 255), 2, 1, factor=0.0, alpha=alpha, all_ops=False)
+        drawn = jax.vmap(lambda key, a=alpha: policies.shares(key, a, 2))(jax.random.split(jax.random.key(0), 800))
+        assert layer.alpha == alpha
+        np.testing.assert_allclose(np.std(drawn[:, 0]), deviation, rtol=0.1)
+        np.testing.assert_allclose(drawn.sum(1), 1, 1e-5)
+
+
+def test_one_formulation_of_chosen_layers_is_the_other():
+    x = np.random.default_rng(0).uniform(0, 1, (5, 6, 7, 3)).astype("float32")
+    layer = layers.RandAugment((0, 1))
+    cpu = layer.apply({}, {}, x, training=True, key=jax.random.key(0))[0]
+    with kernels.formulation("lax"):
+        lax = layer.apply({}, {}, x, training=True, key=jax.random.key(0))[0]
+    np.testing.assert_allclose(cpu, lax, 1e-5, 1e-5)
+
+
 def test_corners_move_inwards_by_half_a_side_at_most():
     y = _drawn(layers.RandomPerspective((1, 1), scale=0.5, fill_value=0.0), np.ones((21, 21, 1), "float32"), 100)
     assert (y[:, 6:15, 6:15] > 0.99).all() and 0.3 < y.mean() < 0.9
@@ -258,6 +308,18 @@ def test_boxes_and_masks_move_with_the_pixels(kind, kwargs, exact):
     np.testing.assert_allclose(again["bounding_boxes"]["boxes"], boxes, 1e-4, 1e-3)
     one = layer(jax.tree.map(lambda a: a[0], given), training=True)
     assert jax.tree.map(np.ndim, one) == jax.tree.map(lambda a: np.ndim(a) - 1, given)
+
+
+def test_boxes_and_masks_move_through_all_layers_that_an_image_goes_through():
+    layer = layers.RandAugment(num_ops=3, factor=0.03, bounding_box_format="xyxy")
+    given = _scene(24)
+    out = layer.apply({}, {}, given, training=True, key=jax.random.key(5))[0]
+    boxes = np.asarray(out["bounding_boxes"]["boxes"])[:, 0]
+    for mask, (left, top, right, bottom) in zip(out["segmentation_masks"][..., 0], boxes, strict=True):
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        assert abs(rows[0] - top) < 3 and abs(rows[-1] + 1 - bottom) < 3
+        assert abs(columns[0] - left) < 3 and abs(columns[-1] + 1 - right) < 3
+    assert 8 < (np.abs(boxes - given["bounding_boxes"]["boxes"][:, 0]) > 0.2).any(1).sum() < 24  # 4 rows in 5 or so
 
 
 def test_elastic_fields_are_smooth_and_as_far_as_said():
@@ -474,6 +536,8 @@ def test_a_model_with_them_trains_the_same_filled_up_or_not():
             "expected a dict with 'images' and of",
         ),
         (lambda: layers.MixUp(0), "expected alpha > 0, got 0"),
+        (lambda: layers.AugMix(alpha=0), "expected alpha > 0, got 0"),
+        (lambda: layers.RandAugment()(np.zeros((2, 4, 4, 1))), "expected 3 channels, red, green and blue, got shape"),
         (lambda: layers.Resizing(2, 2, "area"), "expected one of 'bilinear', 'nearest'"),
         (lambda: layers.Resizing(2, 2, crop_to_aspect_ratio=True, pad_to_aspect_ratio=True), "do not go together"),
     ],

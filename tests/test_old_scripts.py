@@ -20,6 +20,7 @@ SAMPLE = {
     "y2016_deep_dream_gradients",
     "y2016_functional_vae",
     "y2016_generator_augmentation",
+    "y2016_maxout_highway",
     "y2016_merge_two_branches",
     "y2018_attention_layer",
     "y2018_gan",

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fkeras import ops
-from fkeras.core import dtypes
+from fkeras.core import dtypes, names
 from fkeras.core.settings import nearest
 from fkeras.utils.download import get_file
 from fkeras.utils.symbols import is_keras_tensor
@@ -123,3 +123,7 @@ _DOC = """Returns images {said}.
 
 def __dir__():
     return __all__
+
+
+def __getattr__(name):
+    return names.find(__name__, name)

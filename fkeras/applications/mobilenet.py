@@ -13,6 +13,7 @@ from fkeras.applications.builder import (
     norm,
 )
 from fkeras.applications.imagenet_utils import decode_predictions, preprocessor
+from fkeras.core import names
 
 __all__ = ["MobileNet", "decode_predictions", "preprocess_input"]
 
@@ -102,3 +103,7 @@ preprocess_input = preprocessor("tf")
 
 def __dir__():
     return __all__
+
+
+def __getattr__(name):
+    return names.find(__name__, name)

@@ -58,7 +58,7 @@ def find(namespace, name):
     """
     if not name.startswith("__"):
         if today := OTHER_NAMES.get(inner(namespace), {}).get(name):
-            if not today.startswith(("compat.", "old_models.")):  # those speak when they are called
+            if not today.startswith(("compat.", "old_models.", "old_utils.")):  # those speak when they are called
                 messages.old_spelling(f"{namespace}.{name}", f"fkeras.{today}")
             return at(today)
         for finder in FINDERS:

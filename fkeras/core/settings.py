@@ -564,19 +564,23 @@ def todays(what, names, kwargs, cls=None):
     return new
 
 
-def named_arguments(function):
-    """Decorator: a misspelt keyword argument is answered with the nearest names."""
+def named_arguments(function, what=None):
+    """Decorator: an old keyword argument is translated, a misspelt one answered with the nearest names.
+
+    Args:
+        what: Name in messages and in `OLD_SPELLINGS`; None for that of a method of models.
+    """
     known = [n for n in inspect.signature(function).parameters if n != "self"]
+    old, what = what or f"Model.{function.__name__}", what or function.__name__
 
     @functools.wraps(function)
     def call(*args, **kwargs):
         if any(name not in known for name in kwargs):
-            kwargs = todays(function.__name__, [f"Model.{function.__name__}"], kwargs)
+            kwargs = todays(what, [old], kwargs)
         for name in kwargs:
             if name not in known:
                 raise TypeError(
-                    f"{function.__name__}() has no argument {name!r}.{nearest(name, known)} "
-                    f"Its arguments: {some(name, known)}"
+                    f"{what}() has no argument {name!r}.{nearest(name, known)} Its arguments: {some(name, known)}"
                 )
         return function(*args, **kwargs)
 

@@ -1,10 +1,14 @@
 """IMDB reviews: 50,000 texts about films, good or bad, as ranks of words (Maas et al., 2011). Downloaded once."""
 
+import functools
+
 import numpy as np
 
+from fkeras.core.settings import named_arguments
 from fkeras.datasets import remote, word_lists
 
 
+@functools.partial(named_arguments, what="imdb.load_data")
 def load_data(
     path="imdb.npz",
     num_words=None,
@@ -14,7 +18,6 @@ def load_data(
     start_char=1,
     oov_char=2,
     index_from=3,
-    **kwargs,
 ):
     """Returns ((x_train, y_train), (x_test, y_test)): 25,000 reviews each.
 
@@ -29,14 +32,10 @@ def load_data(
         start_char: What every review begins with; None: nothing.
         oov_char: Stands for the words left out; None: nothing does.
         index_from: Added to each word's rank.
-        **kwargs: nb_words, the old word for num_words.
 
     Raises:
         OSError: It is not in the cache and could not be downloaded.
     """
-    num_words = kwargs.pop("nb_words", num_words)
-    if kwargs:
-        raise TypeError(f"imdb.load_data: unknown argument {next(iter(kwargs))!r}.")
     data = remote.read_npz(remote.fetch("imdb", path))
     drawn, parts = np.random.RandomState(seed), []
     for part in ("train", "test"):

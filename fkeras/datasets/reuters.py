@@ -1,7 +1,10 @@
 """Reuters newswires: 11,228 texts in 46 topics, as ranks of words. Downloaded once."""
 
+import functools
+
 import numpy as np
 
+from fkeras.core.settings import named_arguments
 from fkeras.datasets import remote, word_lists
 
 TOPICS = (
@@ -11,6 +14,7 @@ TOPICS = (
 ).split()
 
 
+@functools.partial(named_arguments, what="reuters.load_data")
 def load_data(
     path="reuters.npz",
     num_words=None,

@@ -22,6 +22,7 @@ from fkeras.layers.augment.colors import (
 )
 from fkeras.layers.augment.filters import (
     AutoContrast,
+    ContrastLimitedAdaptiveHistogramEqualization,
     Equalization,
     RandomColorDegeneration,
     RandomErasing,
@@ -42,6 +43,7 @@ from fkeras.layers.augment.places import (
     RandomTranslation,
     RandomZoom,
 )
+from fkeras.layers.augment.policies import AugMix, RandAugment
 from fkeras.layers.augment.sizes import CenterCrop, RandomCrop, Resizing
 from fkeras.layers.cells import GRUCell, LSTMCell, SimpleRNNCell
 from fkeras.layers.contract.base import Context, Layer, Variable, Weight
@@ -73,6 +75,7 @@ from fkeras.layers.dropout import (
     SpatialDropout3D,
 )
 from fkeras.layers.embedding import Embedding, ReversibleEmbedding
+from fkeras.layers.gates import Highway, MaxoutDense
 from fkeras.layers.hashing import HashedCrossing, Hashing
 from fkeras.layers.input import Input, InputLayer
 from fkeras.layers.jax_layer import FlaxLayer, JaxLayer
@@ -154,6 +157,7 @@ __all__ = [
     "AdditiveAttention",
     "AlphaDropout",
     "Attention",
+    "AugMix",
     "AutoContrast",
     "Average",
     "AveragePooling1D",
@@ -165,6 +169,7 @@ __all__ = [
     "CenterCrop",
     "Concatenate",
     "Context",
+    "ContrastLimitedAdaptiveHistogramEqualization",
     "Conv1D",
     "Conv1DTranspose",
     "Conv2D",
@@ -204,6 +209,7 @@ __all__ = [
     "GroupQueryAttention",
     "HashedCrossing",
     "Hashing",
+    "Highway",
     "Identity",
     "Input",
     "InputLayer",
@@ -223,6 +229,7 @@ __all__ = [
     "MaxPooling2D",
     "MaxPooling3D",
     "Maximum",
+    "MaxoutDense",
     "MelSpectrogram",
     "Minimum",
     "MixUp",
@@ -235,6 +242,7 @@ __all__ = [
     "Permute",
     "Pipeline",
     "RMSNormalization",
+    "RandAugment",
     "RandomBrightness",
     "RandomColorDegeneration",
     "RandomColorJitter",

@@ -36,6 +36,7 @@ from fkeras.metrics.accuracy import (
 )
 from fkeras.metrics.auc import AUC
 from fkeras.metrics.base import Metric, functions, registry
+from fkeras.metrics.batch import fmeasure, matthews_correlation  # noqa: F401 (known by name, as Keras 1 had them)
 from fkeras.metrics.confusion import (
     FalseNegatives,
     FalsePositives,

@@ -1,10 +1,12 @@
 """`ImageDataGenerator`, Keras 2's way to augment images while they are read: on the host, image by image."""
 
+import functools
 import warnings
 
 import numpy as np
 
 from fkeras.core import dtypes
+from fkeras.core.settings import named_arguments
 from fkeras.preprocessing import augmentation
 from fkeras.preprocessing.affine import FILL_MODES
 from fkeras.preprocessing.iterators import DataFrameIterator, DirectoryIterator, NumpyArrayIterator
@@ -52,6 +54,7 @@ class ImageDataGenerator:
         As the legacy class of Keras 3.
     """
 
+    @functools.partial(named_arguments, what="ImageDataGenerator")
     def __init__(
         self,
         featurewise_center=False,

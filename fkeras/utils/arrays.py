@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from fkeras.core import rng
+from fkeras.core.settings import named_arguments
 from fkeras.data import Dataset
 
 
@@ -20,16 +21,18 @@ def _in_kind(fn):
     return call
 
 
+@functools.partial(named_arguments, what="to_categorical")
 @_in_kind
-def to_categorical(x, num_classes=None):
+def to_categorical(x, num_classes=None, dtype=None):
     """One-hot rows for integer class labels.
 
     Args:
         x: Integers of any shape, at least 0; a trailing axis of 1 is dropped.
         num_classes: Number of classes; by default the largest label plus 1.
+        dtype: Of the result, as Keras 2 let it be chosen.
 
     Returns:
-        Float array of shape (*x.shape, num_classes); float64 as Keras 3.
+        Array of shape (*x.shape, num_classes); float64 as Keras 3, unless `dtype` says otherwise.
 
     Raises:
         ValueError: A label outside [0, num_classes).
@@ -47,7 +50,7 @@ def to_categorical(x, num_classes=None):
         raise ValueError(
             f"to_categorical: labels must be in [0, {num_classes}), got values from {labels.min()} to {labels.max()}."
         )
-    return np.eye(num_classes)[labels]
+    return np.eye(num_classes, dtype=dtype or "float64")[labels]
 
 
 @_in_kind

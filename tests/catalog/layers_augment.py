@@ -50,4 +50,7 @@ ROWS = [
     image("Solarization", addition_factor=0.3, threshold_factor=(0.4, 0.6), **UNIT),
     image("AutoContrast", **UNIT, random=False),
     image("Equalization", **UNIT, random=False, grad=False),
+    image("ContrastLimitedAdaptiveHistogramEqualization", tile_grid_size=(2, 3), **UNIT, random=False, grad=False),
+    image("RandAugment", **UNIT),
+    image("AugMix", (2, 3, 5, 6), num_chains=2, chain_depth=2, all_ops=False, **UNIT, **FIRST),
 ]

@@ -14,6 +14,9 @@ def local(kind, shape, /, **kwargs):
 
 
 ROWS = [
+    local("Highway", (3, 4), activation="tanh", kernel_regularizer="l2"),
+    local("Highway", (2, 3, 4), use_bias=False),
+    local("MaxoutDense", (3, 4), units=2, nb_feature=3),
     local("LocallyConnected1D", (2, 6, 3), filters=4, kernel_size=3),
     local("LocallyConnected1D", (2, 3, 7), filters=2, kernel_size=3, strides=2, **FIRST),
     local("LocallyConnected1D", (2, 6, 3), filters=2, kernel_size=3, padding="same", implementation=2),

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fkeras.layers.kernels.convolution import chosen
+
 
 def rgb_to_hsv(x):
     """Returns hue, saturation and value, from 0 to 1, of red, green and blue from 0 to 1."""
@@ -114,6 +116,21 @@ def perspective(x, start, end, order, fill_value):
     u, v = project(projection(start, end), columns[None], rows[None])
     places = jnp.stack([v, u], 1)
     return warp(x, jnp.broadcast_to(places, (x.shape[0], *places.shape[1:])), order, "constant", fill_value)
+
+
+def one_of(index, functions, x, *arrays):
+    """Applies functions[index[b]] to image b of `x` [B, H, W, C] and row b of `arrays`; each keeps the image's shape.
+
+    Args:
+        index: int32 [B].
+        functions: Of (x, *arrays), for any number of rows.
+    """
+
+    def one(i, *rows):
+        return jax.lax.switch(i, functions, *(row[None] for row in rows))[0]
+
+    each = (index, x, *arrays)
+    return jax.lax.map(lambda a: one(*a), each) if chosen() == "cpu" else jax.vmap(one)(*each)
 
 
 def unaffine(points, transform):
