@@ -17,7 +17,7 @@ OVERVIEW = "reference/index.md"
 FIRST = ("fkeras.models", "fkeras.layers", "fkeras.optimizers", "fkeras.losses", "fkeras.metrics", "fkeras.callbacks",
          "fkeras.distribute")  # fmt: skip
 BESIDE = ("ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md")
-NOT_LISTED = ("fkeras.optim", "fkeras.ops.einops")  # the same names as optimizers, ops
+NOT_LISTED = ("fkeras.optim.", "fkeras.ops.einops")  # the same names as optimizers, ops
 
 
 def namespaces():
@@ -27,8 +27,15 @@ def namespaces():
     found = ["fkeras", "fkeras.distribute"]
     for name in sorted(n for n in fkeras.__all__ if inspect.ismodule(getattr(fkeras, n))):
         found.append(f"fkeras.{name}")
-        found += [f"fkeras.{name}.{inner}" for inner in _inner(importlib.import_module(f"fkeras.{name}"))]
-    return [name for name in found if name not in NOT_LISTED]
+        found += [f"fkeras.{name}.{inner}" for inner in _inner(_module(f"fkeras.{name}"))]
+    return [name for name in found if not f"{name}.".startswith(NOT_LISTED)]
+
+
+def _module(namespace):
+    """Returns the module that stands at a path, which may have another name of its own."""
+    parent, _, name = namespace.rpartition(".")
+    found = getattr(_module(parent), name, None) if parent else None
+    return found if inspect.ismodule(found) else importlib.import_module(namespace)
 
 
 def _inner(module):
@@ -41,7 +48,7 @@ def _inner(module):
 
 def public_names(namespace):
     """Returns {name: object} of the functions, classes and values that a public module shows."""
-    module = importlib.import_module(namespace)
+    module = _module(namespace)
     listed = getattr(module, "__all__", None)
     if listed is None:
         listed = [name for name, value in vars(module).items() if _is_defined_in(module, name, value)]
@@ -119,7 +126,7 @@ def _defined_as(value, path):
 
 def _value(path):
     namespace, _, name = path.rpartition(".")
-    return getattr(importlib.import_module(namespace), name)
+    return getattr(_module(namespace), name)
 
 
 def _shown(value):
@@ -232,7 +239,9 @@ else:
         def on_class_members(self, *, node, cls, agent, **kwargs):
             runtime = node.obj
             for name, member in list(cls.members.items()):
-                if (member.is_alias or member.is_attribute) and not isinstance(inspect.getattr_static(runtime, name, None), property):
+                if (member.is_alias or member.is_attribute) and not isinstance(
+                    inspect.getattr_static(runtime, name, None), property
+                ):
                     cls.del_member(name)
             try:
                 signature = inspect.signature(runtime)
