@@ -44,7 +44,7 @@ from fkeras.models import Input, Model, Sequential
 from fkeras.optim import Optimizer
 from fkeras.regularizers import Regularizer
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 compat.register_aliases()
 
