@@ -72,7 +72,7 @@ class Trainer(Compilation):
             epochs: Number of the last epoch to train: with `initial_epoch=0`, how many passes over the data.
             verbose: 0 prints nothing, 1 a progress bar, 2 a line an epoch; "auto" is 1.
             callbacks: List of `fkeras.callbacks.Callback`s.
-            validation_split: Share of the last rows, in [0, 1), that is validated on (`val_loss`) instead of trained on.
+            validation_split: Share of the last rows, in [0, 1), to validate on (`val_loss`) instead of training on it.
             validation_data: `(x, y)` or `(x, y, sample_weight)`, or an iterable of batches, to validate on instead.
             shuffle: Draw a new order of rows for each epoch; "batch" moves whole batches, for files; False keeps it.
             class_weight: `{class: weight}`: how much rows of a class count in the loss.
