@@ -32,6 +32,7 @@ from fkeras import (
     visualization,
     wrappers,
 )
+from fkeras.core import docstrings as _docstrings
 from fkeras.core import names as _names
 from fkeras.core.dtypes import DTypePolicy
 from fkeras.core.symbol import Symbol as KerasTensor
@@ -47,6 +48,11 @@ from fkeras.regularizers import Regularizer
 __version__ = "0.2.0"
 
 compat.register_aliases()
+_docstrings.complete(
+    "activations", "backend", "config", "constraints", "core", "data", "datasets", "dtype_policies", "initializers",
+    "layers.merging", "losses", "metrics", "models", "optim", "preprocessing", "random", "regularizers", "saving",
+    "tree", "utils", "wrappers",
+)  # fmt: skip
 
 __all__ = [
     "DTypePolicy",

@@ -1,6 +1,7 @@
 """The code in the README and in docs/ runs, page by page, as a reader would run it, and messages are those raised."""
 
 import importlib.util
+import inspect
 import pathlib
 import re
 import subprocess
@@ -8,6 +9,8 @@ import sys
 
 import pytest
 
+import fkeras
+from fkeras.core.docstrings import described
 from fkeras.core.settings import custom_object_scope
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -76,8 +79,6 @@ def _anchor(title):
 
 
 def test_the_reference_has_every_public_name(reference):
-    import fkeras
-
     homes, pages = reference.homes(), reference.pages()
     for namespace, names in homes.items():
         assert set(names) == set(reference.public_names(namespace))
@@ -91,6 +92,33 @@ def test_the_reference_has_every_public_name(reference):
             name = home.rpartition(".")[2]
             assert f"heading: {name}," in written or f"## `{name}`" in written, home
     assert sum(map(len, homes.values())) > 1500
+
+
+def test_every_argument_of_every_public_callable_is_described(reference):
+    """In its docstring, as `help` shows it: by its own words, its bases', or those that the whole package shares."""
+    silent, seen = {}, 0
+    for path in {home for names in reference.homes().values() for home in names.values()}:
+        value = reference._value(path)
+        if reference.is_described(value):
+            said = described(inspect.getdoc(value) or "")
+            given = inspect.signature(value).parameters.values()
+            names = {p.name for p in given if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)} - {"self", "cls"}
+            seen += len(names)
+            if left := {n for n in names if n not in said}:
+                silent[path] = left
+    assert not silent and seen > 3000
+
+
+def test_docstrings_of_the_users_own_stay_as_they_are():
+    class Mine(fkeras.layers.Dense):
+        """Mine."""
+
+    class Bare(fkeras.layers.Dense):
+        pass
+
+    assert Mine.__doc__ == "Mine." and Bare.__doc__ is None
+    assert fkeras.layers.Dense(2).__doc__ == fkeras.layers.Dense.__doc__
+    assert "kernel_initializer: " in fkeras.layers.Dense.__doc__
 
 
 @pytest.mark.long
