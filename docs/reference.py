@@ -16,6 +16,12 @@ OVERVIEW = "reference/index.md"
 # An object that several namespaces show is described in the first of these that shows it.
 FIRST = ("fkeras.models", "fkeras.layers", "fkeras.optimizers", "fkeras.losses", "fkeras.metrics", "fkeras.callbacks",
          "fkeras.distribute")  # fmt: skip
+MODEL = """
+    compile fit evaluate predict train_on_batch test_on_batch predict_on_batch train_step test_step compile_report summary
+    get_layer save export load_weights save_weights get_weights set_weights to_json get_config from_config count_params
+    build init apply compute_loss compute_output_shape layers inputs outputs input_shape output_shape weights
+    trainable_weights non_trainable_weights losses metrics params state
+""".split()  # what the page of `Model` describes
 BESIDE = ("ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md")
 NOT_LISTED = ("fkeras.optim.", "fkeras.ops.einops")  # the same names as optimizers, ops
 
@@ -108,7 +114,10 @@ def _block(path, names):
     value, name = _value(path), path.rpartition(".")[2]
     if not is_described(value):
         return f"## `{name}` {{: #{path} data-toc-label={name} }}\n\n`{path}` is the value `{_shown(value)}`.\n"
-    text = f"::: {_defined_as(value, path)}\n    options: {{heading: {name}, toc_label: {name}}}\n\n"
+    options = f"heading: {name}, toc_label: {name}"
+    if path == "fkeras.models.Model":  # whose methods lie in several files
+        options += ", members: {0}, inherited_members: {0}".format("[" + ", ".join(MODEL) + "]")
+    text = f"::: {_defined_as(value, path)}\n    options: {{{options}}}\n\n"
     return text + f"Names: {', '.join(f'`{n}`' for n in dict.fromkeys([path, *names]))}.\n"
 
 
@@ -214,6 +223,12 @@ def on_page_markdown(markdown, **kwargs):
 
 # ------------------------------------------------------------------------------------------------- griffe
 
+
+def _each_alone(match):
+    """Gives each of several arguments that are described together the description."""
+    return "\n".join(f"    {name}:{match[2]}" for name in match[1].split(", "))
+
+
 try:
     import griffe
 except ImportError:  # the tests use the lists above without the extra `docs`
@@ -226,7 +241,10 @@ else:
         def on_instance(self, *, node, obj, agent, **kwargs):
             """Names the sections as griffe does."""
             if not obj.is_alias and obj.docstring:
-                obj.docstring.value = re.sub("^Example:$", "Examples:", obj.docstring.value, flags=re.M)
+                text = re.sub("^Example:$", "Examples:", obj.docstring.value, flags=re.M)
+                obj.docstring.value = re.sub(
+                    r"^    (\w+(?:, \w+)+):((?:.*)(?:\n     .*)*)", _each_alone, text, flags=re.M
+                )
 
         def on_module_members(self, *, node, mod, agent, **kwargs):
             """Adds the functions that a module defines and does not list, such as MobileNetV3Small."""
