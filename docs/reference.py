@@ -17,10 +17,11 @@ OVERVIEW = "reference/index.md"
 FIRST = ("fkeras.models", "fkeras.layers", "fkeras.optimizers", "fkeras.losses", "fkeras.metrics", "fkeras.callbacks",
          "fkeras.distribute")  # fmt: skip
 MODEL = """
-    compile fit evaluate predict train_on_batch test_on_batch predict_on_batch train_step test_step compile_report summary
-    get_layer save export load_weights save_weights get_weights set_weights to_json get_config from_config count_params
-    build init apply compute_loss compute_output_shape layers inputs outputs input_shape output_shape weights
-    trainable_weights non_trainable_weights losses metrics params state
+    compile fit evaluate predict train_on_batch test_on_batch predict_on_batch train_step test_step
+    compile_report summary get_layer save export load_weights save_weights get_weights set_weights to_json
+    get_config from_config count_params build init apply compute_loss compute_output_shape layers inputs
+    outputs input_shape output_shape weights trainable_weights non_trainable_weights losses metrics params
+    state
 """.split()  # what the page of `Model` describes
 BESIDE = ("ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md")
 NOT_LISTED = ("fkeras.optim.", "fkeras.ops.einops")  # the same names as optimizers, ops
@@ -56,6 +57,8 @@ def public_names(namespace):
     """Returns {name: object} of the functions, classes and values that a public module shows."""
     module = _module(namespace)
     listed = getattr(module, "__all__", None)
+    if listed is None and module.__name__ == "fkeras.optimizers.schedules":  # which has all of another file
+        module = importlib.import_module("fkeras.optim.schedules")
     if listed is None:
         listed = [name for name, value in vars(module).items() if _is_defined_in(module, name, value)]
     found = {name: getattr(module, name) for name in sorted(listed, key=str.lower)}

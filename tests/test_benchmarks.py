@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from benchmarks import compare, table
+from benchmarks import compare, import_time, table
 from benchmarks.worker import PEERS
 from benchmarks.workloads import WORKLOADS
 
@@ -32,6 +32,15 @@ def test_the_picture_of_the_readme_is_drawn_from_the_tables_of_the_page(tmp_path
     assert found["cnn"]["keras-jax"] == 5.59 and found["resnet"]["keras-tf"] == 0.86 and "jax" not in found["cnn"]
     table.glance(found, tmp_path / "glance.png")
     assert (tmp_path / "glance.png").stat().st_size > 10_000
+
+
+def test_the_import_time_says_what_it_compares():
+    text, extra = import_time.report(
+        [(1.0, 1.1), (2.0, 2.2), (1.5, 3.0)]
+    )  # medians 1.5 and 2.2, differences 0.1 to 1.5
+    assert extra == pytest.approx(0.2)
+    assert "0.20 s more than import jax: median of the differences within 3 pairs" in text
+    assert "0.10 to 1.50 s" in text and "import jax 1.50 s, import fkeras 2.20 s (medians)" in text
 
 
 def test_a_failing_peer_and_the_best_of_a_column_are_marked():

@@ -432,7 +432,8 @@ def _args_of(doc):
     match = re.search(r"^Args:\n((?:    .*\n|\n)*)", doc + "\n", re.M)
     if match is None:
         return doc, "", ""
-    return doc[: match.start()], (doc + "\n")[match.end() :], match[1].rstrip() + "\n"
+    block = re.sub(r",\n    (?=\w)", ", ", match[1])  # names that fill more than a line
+    return doc[: match.start()], (doc + "\n")[match.end() :], block.rstrip() + "\n"
 
 
 def completed(doc, names, known=None):
@@ -449,21 +450,33 @@ def completed(doc, names, known=None):
         Returns:
             2 x.
     """
-    doc, more = inspect.cleandoc(doc), COMMON | (known or {})
-    before, rest, block = _args_of(doc)
-    for names_of, text in ENTRY.findall(block):  # "name, dtype: See `Loss`." gives way to what is said there
-        if text.startswith(("See `", "As `")) and all(n.strip() in more for n in names_of.split(",")):
-            block = block.replace(f"    {names_of}:{text and ' '}{text}\n", "")
-    own = described(f"Args:\n{block}")
-    lines = [f"    {name}: {more[name]}\n" for name in names if name not in own and name in more]
+    doc, more = inspect.cleandoc(doc) if "\n" in doc else doc, COMMON if known is None else COMMON | known
+    before, rest, entries, own, place = doc, "", [], {}, 0
+    if "Args:\n" in doc:
+        before, rest, block = _args_of(doc)
+        for said, text in ENTRY.findall(block):  # "name, dtype: See `Loss`." gives way to what is said there
+            if text.startswith(("See `", "As `")) and all(n.strip() in more for n in said.split(",")):
+                block = block.replace(f"    {said}: {text}\n", "")
+        own, names = described(f"Args:\n{block}"), list(names)
+        for entry in re.split(r"^(?=    \S)", block, flags=re.M)[1:]:  # at the place of its first name
+            first = entry.strip().partition(":")[0].partition(",")[0]
+            place = names.index(first) if first in names else place
+            entries.append((place, entry.rstrip("\n") + "\n"))
+    lines = [(i, f"    {n}: {more[n]}\n") for i, n in enumerate(names) if n not in own and n in more]
     if not lines:
         return doc
-    if not block and "Args:" not in doc:
-        first = next((i for i, line in enumerate(doc.split("\n")) if SECTIONS.fullmatch(line)), None)
-        both = doc.split("\n")
-        before, rest = ("\n".join(both[:first]), "\n".join(both[first:])) if first else (doc, "")
-    parts = [before.rstrip("\n"), f"Args:\n{block}{''.join(lines)}".rstrip("\n"), rest.strip("\n")]
+    if not entries and "\n" in doc:
+        before, rest = _before_sections(before, rest)
+    block = "".join(entry for _, entry in sorted([*entries, *lines], key=lambda pair: pair[0]))
+    parts = [before.rstrip("\n"), f"Args:\n{block}".rstrip("\n"), rest.strip("\n")]
     return "\n\n".join(part for part in parts if part)
+
+
+def _before_sections(doc, rest):
+    """Splits a docstring where its first section begins: there "Args:" goes."""
+    lines = doc.split("\n")
+    first = next((i for i, line in enumerate(lines) if SECTIONS.fullmatch(line)), None)
+    return ("\n".join(lines[:first]), "\n".join(lines[first:]) + rest) if first else (doc, rest)
 
 
 def complete(*rooms):
@@ -472,12 +485,14 @@ def complete(*rooms):
     for path, module in list(sys.modules.items()):
         if f"{path}.".startswith(inside):
             for name, value in vars(module).items():
-                if name[0] != "_" and getattr(value, "__module__", None) == path and isinstance(value.__doc__, str):
-                    maker = value.__init__ if isinstance(value, type) else value
-                    if inspect.isfunction(maker) and not isinstance(vars(value).get("__doc__"), ClassDoc):
+                if name[0] != "_" and getattr(value, "__module__", None) == path:
+                    maker, doc = value, value.__doc__ if inspect.isfunction(value) else None
+                    if isinstance(value, type):  # whose `__doc__` would be composed if it were read
+                        maker, doc = value.__init__, value.__dict__.get("__doc__")
+                    if inspect.isfunction(maker) and isinstance(doc, str):
                         code = inspect.unwrap(maker).__code__
                         names = code.co_varnames[isinstance(value, type) : code.co_argcount + code.co_kwonlyargcount]
-                        value.__doc__ = completed(value.__doc__, names)
+                        value.__doc__ = completed(doc, names)
 
 
 class ClassDoc:
