@@ -1,7 +1,12 @@
-"""Results as text, as Markdown and as a picture: `python -m benchmarks.table RESULTS.json` writes them anew."""
+"""Results as text, as Markdown and as pictures.
+
+`python -m benchmarks.table RESULTS.json` writes the tables and the picture of all peers anew, `python -m
+benchmarks.table RESULTS.md` the picture in the README: how fkeras compares with the best of the others.
+"""
 
 import json
 import pathlib
+import re
 import sys
 
 from benchmarks.workloads import WORKLOADS
@@ -100,8 +105,71 @@ def draw(results, path):
     pyplot.close(figure)
 
 
+NAMES = {
+    "keras-jax": "Keras on JAX",
+    "keras-tf": "Keras on TensorFlow",
+    "torch": "PyTorch",
+    "torch-compile": "torch.compile",
+    "flax": "Flax",
+}
+
+
+def speedups(text):
+    """Returns {workload: {peer: steps per second of fkeras over the peer's}} of the tables in a page of results.
+
+    Hand-written JAX is left out: it is no library, and runs on fkeras's own kernels.
+    """
+    found = {}
+    for work, table in re.findall(r"^### (\w+): .*?\n\n(.*?)\n\n", text, re.M | re.S):
+        head, _, *body = ([cell.strip() for cell in line.strip("|").split("|")] for line in table.split("\n"))
+        cells = {row[0]: row[head.index("fkeras : peer")] for row in body}
+        found[work] = {peer: float(cells[peer]) for peer in NAMES if cells.get(peer)}
+    return found
+
+
+def glance(found, path, most=6.0):
+    """Draws the ratio of fkeras to the best other library, and to Keras on JAX, for each workload; needs matplotlib.
+
+    Args:
+        found: What `speedups` returned.
+        path: Where the picture goes.
+        most: Longer bars are cut off here, with their number beside them.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axis = pyplot.subplots(figsize=(8.6, 4.6), layout="constrained")
+    works = sorted(found, key=lambda work: min(found[work].values()))
+    for i, work in enumerate(works):
+        best = min(found[work], key=found[work].get)
+        bars = [(best, "#3f51b5", i + 0.2), ("keras-jax", "#b3b9e0", i - 0.2)]
+        for peer, color, y in bars[: 1 if best == "keras-jax" else 2]:
+            ratio = found[work][peer]
+            height, y = (0.78, i) if best == "keras-jax" else (0.38, y)
+            axis.barh(y, min(ratio, most), height, color=color)
+            said = f"{ratio:.2g}× {NAMES[peer]}{' (bar cut off)' * (ratio > most)}"
+            axis.text(min(max(ratio, 1), most) + 0.05, y, said, va="center", fontsize=9)
+    axis.axvline(1, color="black", linewidth=1)
+    axis.set_yticks(range(len(works)), works)
+    axis.set_xlim(0, most + 1.8)
+    axis.set_xticks([0, 1, 2, 3, 4, 5, 6], ["0", "1: as fast", "2", "3", "4", "5", "6"])
+    axis.set_title("Training speed of fkeras relative to others (longer is better)", loc="left", fontsize=11)
+    handles = [pyplot.Rectangle((0, 0), 1, 1, color=c) for c in ("#3f51b5", "#b3b9e0")]
+    axis.legend(handles, ["the fastest other library", "Keras on JAX"], loc="lower right", frameon=False)
+    for side in ("top", "right", "left"):
+        axis.spines[side].set_visible(False)
+    axis.tick_params(axis="y", length=0)
+    figure.savefig(path, dpi=130)
+    pyplot.close(figure)
+
+
 if __name__ == "__main__":
     source = pathlib.Path(sys.argv[1])
+    if source.suffix == ".md":
+        glance(speedups(source.read_text()), source.with_name("glance.png"))
+        sys.exit()
     stored = json.loads(source.read_text())
     source.with_suffix(".md").write_text(markdown(stored))
     draw(stored, source.with_suffix(".png"))

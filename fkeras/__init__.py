@@ -33,6 +33,7 @@ from fkeras import (
     visualization,
     wrappers,
 )
+from fkeras.core import docstrings as _docstrings
 from fkeras.core import names as _names
 from fkeras.core.device import device
 from fkeras.core.dtypes import DTypePolicy
@@ -49,9 +50,14 @@ from fkeras.models import Function, Input, Model, Sequential
 from fkeras.optim import Optimizer
 from fkeras.regularizers import Regularizer
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 compat.register_aliases()
+_docstrings.complete(
+    "activations", "backend", "config", "constraints", "core", "data", "datasets", "dtype_policies", "initializers",
+    "layers.merging", "losses", "metrics", "models", "optim", "preprocessing", "random", "regularizers", "saving",
+    "tree", "utils", "wrappers",
+)  # fmt: skip
 
 
 def version():

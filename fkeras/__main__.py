@@ -7,6 +7,7 @@ python -m fkeras check PATHS          lists the names of Keras that .py, .ipynb 
 
 import pathlib
 import runpy
+import shutil
 import sys
 import time
 
@@ -80,16 +81,18 @@ def demo():
     loaded = fkeras.models.load_model("digits.h5")
     same = np.array_equal(model.predict(x_test, verbose=0), loaded.predict(x_test, verbose=0))
     print(f"Saved digits.h5 and loaded it back: predictions are {'equal' if same else 'NOT equal'}.\n")
-    show(x_test[:6, ..., 0], loaded.predict(x_test[:6], verbose=0), y_test[:6])
+    many = max(1, (shutil.get_terminal_size((80, 24)).columns + 1) // (2 * x_test.shape[2] + 2))
+    many = min(many, 6)
+    show(x_test[:many, ..., 0], loaded.predict(x_test[:many], verbose=0), y_test[:many])
 
 
 def show(images, probabilities, labels):
     """Prints the digits side by side, drawn as text, with what was predicted below each."""
     for y in range(images.shape[1]):
         rows = ("".join(SHADES[round(float(v) * (len(SHADES) - 1))] * 2 for v in image[y]) for image in images)
-        print("  ".join(rows))
+        print("  ".join(rows).rstrip())
     answers = [f"{p.argmax()} ({p.max():.0%}), is {label}" for p, label in zip(probabilities, labels, strict=True)]
-    print("  ".join(answer.ljust(2 * images.shape[2]) for answer in answers))
+    print("  ".join(answer.ljust(2 * images.shape[2]) for answer in answers).rstrip())
 
 
 if __name__ == "__main__":

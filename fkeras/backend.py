@@ -13,6 +13,7 @@ import numpy as np
 
 from fkeras import activations, losses, ops, random
 from fkeras.core import messages
+from fkeras.core.docstrings import completed
 from fkeras.core.dtypes import (  # noqa: F401
     epsilon,
     floatx,
@@ -74,7 +75,7 @@ def _row(spec, function, today=None):
     call.__name__ = call.__qualname__ = name
     call.__signature__ = signature
     about = (function.__doc__ or "").strip().partition("\n")[0] if not today.startswith("`") else ""
-    call.__doc__ = f"{about or 'Keras 2 called it so.'} Today: `{today.strip('`')}`."
+    call.__doc__ = completed(f"{about or 'Keras 2 called it so.'} Today: `{today.strip('`')}`.", signature.parameters)
     return name, call
 
 

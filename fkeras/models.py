@@ -30,6 +30,17 @@ __all__ = [
 ]
 
 
+_SHOWN = set(  # by `dir(model)`
+    """
+    add apply build built compile compile_report compiled compute_output_shape count_params dtype evaluate export fit
+    from_config get_config get_layer get_weights history init input_names input_shape inputs layers load_weights loss
+    losses metrics metrics_names name non_trainable_weights optimizer output_names output_shape outputs params pop
+    predict predict_on_batch save save_weights set_weights state stop_training summary test_on_batch test_step to_json
+    train_on_batch train_step trainable trainable_weights weights
+    """.split()
+)
+
+
 @layers.register(name="Functional")
 class Model(Trainer, Layer):
     """A model from input symbols to output symbols, itself a layer.
@@ -307,12 +318,33 @@ class Model(Trainer, Layer):
         """Prints the layers with their output shapes and counts of parameters; nothing is allocated.
 
         Of a model whose input shape is not known, the names alone.
+
+        Args:
+            line_length: Width of the table; by default that of the terminal, at most 100.
+            positions: Where the columns end: ascending column positions, or fractions of the width.
+            print_fn: Called with each line instead of `print`.
+            expand_nested: List the layers of models inside the model too.
+            show_trainable: Add a column that says whether the layer is trained.
+            layer_range: Pair of layer names to begin and end with.
         """
         from fkeras.utils.summary import summary
 
         if self.graph is not None:
             self._require_built("summarize")
         summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
+
+    def _repr_html_(self):
+        """Shows a notebook the table of `summary`."""
+        from fkeras.utils.summary import as_html
+
+        return as_html(self)
+
+    def __dir__(self):
+        """Lists what users need: Tab shows no more than fits a screen. All other attributes are there as well."""
+        theirs = (c for c in type(self).__mro__ if not c.__module__.startswith(("fkeras.", "builtins")))
+        found = {name for cls in theirs for name in vars(cls)} | {n for n in self.__dict__ if not hasattr(Model, n)}
+        ours = {name for name in _SHOWN if name in self.__dict__ or hasattr(type(self), name)}
+        return sorted(ours | {name for name in found if not name.startswith("_")})
 
     # --------------------------------------------------------------------------------------- files
 

@@ -5,6 +5,8 @@ import os
 
 os.environ["KERAS_BACKEND"] = "jax"
 os.environ.setdefault("FKERAS_COMPILATION_CACHE", "0")  # what a test measures must not depend on the last run
+os.environ["TERM"] = "xterm"  # nor on the terminal it is run from
+os.environ.pop("NO_COLOR", None)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # the judge's convolutions of channels that come first, on any CPU
 # The suite's time is XLA's to compile, halved by the last two flags. XLA ends the process at a flag it does not know.

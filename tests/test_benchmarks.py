@@ -1,10 +1,11 @@
 """The comparison of `benchmarks` runs, and writes what it promises. What it measures is not judged here."""
 
 import json
+import pathlib
 
 import pytest
 
-from benchmarks import compare, table
+from benchmarks import compare, import_time, table
 from benchmarks.worker import PEERS
 from benchmarks.workloads import WORKLOADS
 
@@ -22,6 +23,24 @@ def test_a_quick_comparison_stores_numbers_table_and_picture_of_each_peer(tmp_pa
     assert found["fkeras"]["fkeras_ratio"] == 1
     text = out.with_suffix(".md").read_text()
     assert "| fkeras | " in text and "### tiny: MLP 10-16-1; batch 32" in text
+
+
+def test_the_picture_of_the_readme_is_drawn_from_the_tables_of_the_page(tmp_path):
+    pytest.importorskip("matplotlib", reason='pictures are part of the "test" extra')
+    found = table.speedups((pathlib.Path(table.__file__).parent / "RESULTS.md").read_text())
+    assert found.keys() == WORKLOADS.keys()
+    assert found["cnn"]["keras-jax"] == 5.59 and found["resnet"]["keras-tf"] == 0.86 and "jax" not in found["cnn"]
+    table.glance(found, tmp_path / "glance.png")
+    assert (tmp_path / "glance.png").stat().st_size > 10_000
+
+
+def test_the_import_time_says_what_it_compares():
+    text, extra = import_time.report(
+        [(1.0, 1.1), (2.0, 2.2), (1.5, 3.0)]
+    )  # medians 1.5 and 2.2, differences 0.1 to 1.5
+    assert extra == pytest.approx(0.2)
+    assert "0.20 s more than import jax: median of the differences within 3 pairs" in text
+    assert "0.10 to 1.50 s" in text and "import jax 1.50 s, import fkeras 2.20 s (medians)" in text
 
 
 def test_a_failing_peer_and_the_best_of_a_column_are_marked():

@@ -1,6 +1,7 @@
 """Architectures for images by Keras's names, with Keras's weights; a module is imported when it is first asked for."""
 
 import importlib
+from typing import Any
 
 from fkeras.core.settings import nearest
 
@@ -28,7 +29,7 @@ _HOME = {name: module for module, names in BUILDERS.items() for name in names}
 __all__ = sorted([*BUILDERS, *_HOME])
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name in BUILDERS:
         return importlib.import_module(f"{__name__}.{name}")
     if name in _HOME:

@@ -95,12 +95,7 @@ def _write(text):
         messages.log(text)
         return
     stream = sys.stdout
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    try:
-        text.encode(encoding)
-    except UnicodeEncodeError:
-        text = text.replace("━", "=").encode(encoding, "replace").decode(encoding)
-    stream.write(text)
+    stream.write(messages.printable(text, stream))
     stream.flush()
 
 
@@ -108,6 +103,8 @@ def _on_terminal():
     if not messages.is_interactive_logging_enabled():
         return False
     stream = sys.stdout
+    if "ipykernel" not in sys.modules and messages.terminal_limits()[1]:
+        return False
     return bool(getattr(stream, "isatty", bool)()) or "ipykernel" in sys.modules or "PYCHARM_HOSTED" in os.environ
 
 
@@ -227,7 +224,8 @@ class Progbar:
         if _unfinished is not None and _unfinished is not self:
             _end_line()
         length = sum(len(text) for _, text in pieces)
-        line = "".join(f"{style}{text}\x1b[0m" if style and text else text for style, text in pieces)
+        bare = messages.terminal_limits()[0]
+        line = "".join(f"{style}{text}\x1b[0m" if style and text and not bare else text for style, text in pieces)
         _write(f"\r{line}{' ' * (self._length - length)}" + ("\n" if done else ""))
         self._length, _unfinished = (0, None) if done else (length, self)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from fkeras.callbacks.base import Callback, ConfiguredCallback
 from fkeras.callbacks.logs import Record, as_logs
+from fkeras.core import html
 from fkeras.core.messages import is_main
 from fkeras.core.optional import need
 from fkeras.core.settings import nearest, setting
@@ -49,6 +50,23 @@ class History(Callback):
     @history.setter
     def history(self, value):
         self._history, self._unread = value, []
+
+    def _repr_html_(self):
+        """Shows a notebook the values of each log, and a line for it beside that of its validation."""
+        rows, drawn = [], []
+        for name, values in self.history.items():
+            numbers = [float(v) for v in values if isinstance(v, (int, float))]
+            if numbers:
+                shown = numbers[0], min(numbers), max(numbers), numbers[-1]
+                rows.append([name, *(f"{v:.4g}" for v in shown)])
+                if not name.startswith("val_"):
+                    pair = [numbers, [float(v) for v in self.history.get(f"val_{name}", ())]]
+                    drawn.append((name, html.lines([p for p in pair if p])))
+        pictures = "".join(
+            f'<div style="display: inline-block">{html.escape(name)}<br>{svg}</div>' for name, svg in drawn
+        )
+        head = f"{len(self.epoch)} epochs; blue: training, orange: validation"
+        return html.table(["log", "first", "least", "most", "last"], rows, head, numbers=(1, 2, 3, 4)) + pictures
 
     def on_train_begin(self, logs=None):
         self.epoch = []

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import sys
 import warnings
 
@@ -40,6 +41,40 @@ def log(text):
     """Sends a message to the logger, without the marks that paint a line anew."""
     if text := text.strip("\r\n "):
         _LOG.info(text)
+
+
+# Characters that are drawn with, and what stands for them where an encoding lacks them.
+_PLAIN = str.maketrans({"━": "=", "─": "-", "└": "`", "…": "~", "→": ">"})
+
+
+def printable(text, stream=None):
+    """Returns a text as a stream can show it: what its encoding lacks is drawn with ASCII.
+
+    Args:
+        text: Any text.
+        stream: What will be written to; standard output by default.
+
+    Example:
+        >>> import io
+        >>> printable("━━ 5 µs", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+        '== 5 ?s'
+    """
+    encoding = getattr(stream or sys.stdout, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = text.translate(_PLAIN).encode(encoding, "replace").decode(encoding)
+    return text
+
+
+def terminal_limits():
+    """Returns what the terminal must be spared: colors (NO_COLOR, TERM=dumb), repainted lines (TERM=dumb).
+
+    Returns:
+        (no colors, no repainting).
+    """
+    dumb = os.environ.get("TERM") == "dumb"
+    return dumb or bool(os.environ.get("NO_COLOR")), dumb
 
 
 def is_main():

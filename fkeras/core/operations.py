@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fkeras.core import dtypes
+from fkeras.core.docstrings import completed
 from fkeras.core.settings import nearest
 from fkeras.core.symbol import Symbol
 
@@ -264,7 +265,7 @@ def _publish(entry, doc, records=True):
             return _record(entry, args, kwargs)
         return entry.function(*args, **kwargs)
 
-    public.__signature__, public.__doc__ = entry.signature, doc
+    public.__signature__, public.__doc__ = entry.signature, completed(doc or "", entry.signature.parameters)
     public.__name__ = public.__qualname__ = entry.name
     public.__module__ = "fkeras.ops.image" if entry.home == "image" else "fkeras.ops"
     entry.public = public

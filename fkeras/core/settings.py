@@ -25,6 +25,7 @@ from typing import Any, dataclass_transform, get_args
 import numpy as np
 
 from fkeras.core import messages
+from fkeras.core.docstrings import ClassDoc
 from fkeras.core.keras_names import lacking
 
 REQUIRED = inspect.Parameter.empty
@@ -198,6 +199,9 @@ class Registry:
 
     def get(self, identifier):
         """Returns what `identifier` means: None, a name, a config dict, a class, an object, a function.
+
+        Args:
+            identifier: One of these; None stays None.
 
         Raises:
             ValueError: No such name. TypeError: not something this family can be named by.
@@ -422,6 +426,8 @@ class Configured:
             own[name] = field
             if name in cls.__dict__:
                 delattr(cls, name)  # instances hold the values; a default on the class would hide mistakes
+        if cls.__module__.startswith("fkeras.") and "__doc__" in cls.__dict__:  # a user's own stays as it is written
+            cls.__doc__ = ClassDoc(cls.__doc__)
         cls._own_fields = own
         cls._fields = dict(own)  # a class's own settings come first, then what it inherits: Keras's positions
         for base in cls.__mro__[1:]:

@@ -11,7 +11,9 @@ shuffling, repeating and batching work on the pairs, so nothing is read for an e
 import collections
 import itertools
 import os
+from collections.abc import Iterator
 from concurrent import futures
+from typing import Any
 
 import numpy as np
 
@@ -106,7 +108,7 @@ class Dataset:
 
     # ------------------------------------------------------------------------------------- reading
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         epoch, self.epoch = self.epoch, self.epoch + 1
         return (_tree_map(Values.of, value) for value in self._values(epoch))
 

@@ -476,7 +476,7 @@ class ConvTranspose(KernelBias, Convolution):
 
 @layers.register
 class Conv1D(Conv):
-    """Convolution over time [B, T, C]; `Conv` describes the settings."""
+    """Convolution over time [B, T, C]."""
 
     spatial = 1
     causal = True
@@ -484,35 +484,35 @@ class Conv1D(Conv):
 
 @layers.register
 class Conv2D(Conv):
-    """Convolution over images [B, H, W, C]; `Conv` describes the settings."""
+    """Convolution over images [B, H, W, C]."""
 
     spatial = 2
 
 
 @layers.register
 class Conv3D(Conv):
-    """Convolution over volumes [B, D, H, W, C]; `Conv` describes the settings."""
+    """Convolution over volumes [B, D, H, W, C]."""
 
     spatial = 3
 
 
 @layers.register
 class DepthwiseConv1D(DepthwiseConv):
-    """Depthwise convolution over time [B, T, C]; `DepthwiseConv` describes the settings."""
+    """Depthwise convolution over time [B, T, C]."""
 
     spatial = 1
 
 
 @layers.register
 class DepthwiseConv2D(DepthwiseConv):
-    """Depthwise convolution over images [B, H, W, C]; `DepthwiseConv` describes the settings."""
+    """Depthwise convolution over images [B, H, W, C]."""
 
     spatial = 2
 
 
 @layers.register
 class SeparableConv1D(SeparableConv):
-    """Separable convolution over time [B, T, C]; `SeparableConv` describes the settings.
+    """Separable convolution over time [B, T, C].
 
     Padding may be "causal", as in Keras 2; Keras 3 refuses it.
     """
@@ -523,28 +523,28 @@ class SeparableConv1D(SeparableConv):
 
 @layers.register
 class SeparableConv2D(SeparableConv):
-    """Separable convolution over images [B, H, W, C]; `SeparableConv` describes the settings."""
+    """Separable convolution over images [B, H, W, C]."""
 
     spatial = 2
 
 
 @layers.register
 class Conv1DTranspose(ConvTranspose):
-    """Transposed convolution over time [B, T, C]; `ConvTranspose` describes the settings."""
+    """Transposed convolution over time [B, T, C]."""
 
     spatial = 1
 
 
 @layers.register
 class Conv2DTranspose(ConvTranspose):
-    """Transposed convolution over images [B, H, W, C]; `ConvTranspose` describes the settings."""
+    """Transposed convolution over images [B, H, W, C]."""
 
     spatial = 2
 
 
 @layers.register
 class Conv3DTranspose(ConvTranspose):
-    """Transposed convolution over volumes [B, D, H, W, C]; `ConvTranspose` describes the settings.
+    """Transposed convolution over volumes [B, D, H, W, C].
 
     As in Keras, `data_format` comes before `output_padding` by position here.
     """

@@ -105,7 +105,13 @@ def _of_symbol(symbol, batch_shape, batch_size, dtype):
 def Input(shape=None, batch_size=None, dtype=None, batch_shape=None, name=None, tensor=None, **kwargs):
     """Makes a symbol to begin a graph with: `x = Input((28, 28, 1))`, `y = Dense(10)(x)`, `Model(x, y)`.
 
-    Args: see `InputLayer`.
+    Args:
+        shape: Without the batch axis; None where a size is not known.
+        batch_size: Size of the batch axis, or None.
+        dtype: Of the values, "float32" by default; "string" for text.
+        batch_shape: Shape with the batch axis, instead of `shape` and `batch_size`.
+        name: Name of the input; by default "input_layer", counted.
+        kwargs: `optional=True`: None may be given for it, and the layers called on it get None.
     """
     kwargs |= {} if tensor is None else {"input_tensor": tensor}
     return InputLayer(shape, batch_size, dtype, batch_shape, name or _input_name(), **kwargs).output

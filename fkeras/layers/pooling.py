@@ -159,7 +159,7 @@ class GlobalPooling(Spatial):
 
 
 class MaxPooling(Pooling):
-    """Maximum over windows; `Pooling` describes the settings."""
+    """Maximum over windows."""
 
 
 class AveragePooling(Pooling):
@@ -170,14 +170,14 @@ class AveragePooling(Pooling):
 
 
 class GlobalMaxPooling(GlobalPooling):
-    """Maximum over all of space; `GlobalPooling` describes the settings."""
+    """Maximum over all of space."""
 
     def forward(self, params, state, x, ctx):
         return self.flat(jnp.max(self.channels_last(x), tuple(range(1, x.ndim - 1)))), state
 
 
 class GlobalAveragePooling(GlobalPooling):
-    """Mean over all of space; `GlobalPooling` describes the settings."""
+    """Mean over all of space."""
 
     def forward(self, params, state, x, ctx):
         return self.flat(jnp.mean(self.channels_last(x), tuple(range(1, x.ndim - 1)))), state
@@ -185,70 +185,70 @@ class GlobalAveragePooling(GlobalPooling):
 
 @layers.register
 class MaxPooling1D(MaxPooling):
-    """Maximum over windows of time [B, T, C]; `Pooling` describes the settings."""
+    """Maximum over windows of time [B, T, C]."""
 
     spatial = 1
 
 
 @layers.register
 class MaxPooling2D(MaxPooling):
-    """Maximum over windows of images [B, H, W, C]; `Pooling` describes the settings."""
+    """Maximum over windows of images [B, H, W, C]."""
 
     spatial = 2
 
 
 @layers.register
 class MaxPooling3D(MaxPooling):
-    """Maximum over windows of volumes [B, D, H, W, C]; `Pooling` describes the settings."""
+    """Maximum over windows of volumes [B, D, H, W, C]."""
 
     spatial = 3
 
 
 @layers.register
 class AveragePooling1D(AveragePooling):
-    """Mean over windows of time [B, T, C]; `Pooling` describes the settings."""
+    """Mean over windows of time [B, T, C]."""
 
     spatial = 1
 
 
 @layers.register
 class AveragePooling2D(AveragePooling):
-    """Mean over windows of images [B, H, W, C]; `Pooling` describes the settings."""
+    """Mean over windows of images [B, H, W, C]."""
 
     spatial = 2
 
 
 @layers.register
 class AveragePooling3D(AveragePooling):
-    """Mean over windows of volumes [B, D, H, W, C]; `Pooling` describes the settings."""
+    """Mean over windows of volumes [B, D, H, W, C]."""
 
     spatial = 3
 
 
 @layers.register
 class GlobalMaxPooling1D(GlobalMaxPooling):
-    """Maximum over all steps of time [B, T, C]; `GlobalPooling` describes the settings."""
+    """Maximum over all steps of time [B, T, C]."""
 
     spatial = 1
 
 
 @layers.register
 class GlobalMaxPooling2D(GlobalMaxPooling):
-    """Maximum over all of an image [B, H, W, C]; `GlobalPooling` describes the settings."""
+    """Maximum over all of an image [B, H, W, C]."""
 
     spatial = 2
 
 
 @layers.register
 class GlobalMaxPooling3D(GlobalMaxPooling):
-    """Maximum over all of a volume [B, D, H, W, C]; `GlobalPooling` describes the settings."""
+    """Maximum over all of a volume [B, D, H, W, C]."""
 
     spatial = 3
 
 
 @layers.register
 class GlobalAveragePooling1D(GlobalAveragePooling):
-    """Mean over all steps of time [B, T, C] that the mask marks; `GlobalPooling` describes the settings.
+    """Mean over all steps of time [B, T, C] that the mask marks.
 
     A row without a marked step gives 0, where Keras gives NaN: padded rows of a batch are such rows, and a NaN of
     theirs would reach the weights.
@@ -269,13 +269,13 @@ class GlobalAveragePooling1D(GlobalAveragePooling):
 
 @layers.register
 class GlobalAveragePooling2D(GlobalAveragePooling):
-    """Mean over all of an image [B, H, W, C]; `GlobalPooling` describes the settings."""
+    """Mean over all of an image [B, H, W, C]."""
 
     spatial = 2
 
 
 @layers.register
 class GlobalAveragePooling3D(GlobalAveragePooling):
-    """Mean over all of a volume [B, D, H, W, C]; `GlobalPooling` describes the settings."""
+    """Mean over all of a volume [B, D, H, W, C]."""
 
     spatial = 3

@@ -195,21 +195,21 @@ class UpSampling(Spatial):
 
 @layers.register
 class ZeroPadding1D(ZeroPadding):
-    """Zeros before and after time [B, T, C]; `ZeroPadding` describes the settings."""
+    """Zeros before and after time [B, T, C]."""
 
     spatial = 1
 
 
 @layers.register
 class ZeroPadding2D(ZeroPadding):
-    """Zeros around images [B, H, W, C]; `ZeroPadding` describes the settings."""
+    """Zeros around images [B, H, W, C]."""
 
     spatial = 2
 
 
 @layers.register
 class ZeroPadding3D(ZeroPadding):
-    """Zeros around volumes [B, D, H, W, C]; `ZeroPadding` describes the settings."""
+    """Zeros around volumes [B, D, H, W, C]."""
 
     spatial = 3
 
@@ -224,7 +224,7 @@ class Cropping1D(Cropping):
 
 @layers.register
 class Cropping2D(Cropping):
-    """Takes off edges of images [B, H, W, C]; `Cropping` describes the settings."""
+    """Takes off edges of images [B, H, W, C]."""
 
     spatial = 2
     cropping: Any = ((0, 0), (0, 0))
@@ -233,7 +233,7 @@ class Cropping2D(Cropping):
 
 @layers.register
 class Cropping3D(Cropping):
-    """Takes off edges of volumes [B, D, H, W, C]; `Cropping` describes the settings."""
+    """Takes off edges of volumes [B, D, H, W, C]."""
 
     spatial = 3
     cropping: Any = ((1, 1), (1, 1), (1, 1))
@@ -259,7 +259,7 @@ class UpSampling1D(UpSampling):
 
 @layers.register
 class UpSampling2D(UpSampling):
-    """Makes images [B, H, W, C] larger; `UpSampling` describes the settings."""
+    """Makes images [B, H, W, C] larger."""
 
     spatial = 2
     size: Any = 2
@@ -269,7 +269,7 @@ class UpSampling2D(UpSampling):
 
 @layers.register
 class UpSampling3D(UpSampling):
-    """Repeats the voxels of volumes [B, D, H, W, C]; `UpSampling` describes the settings."""
+    """Repeats the voxels of volumes [B, D, H, W, C]."""
 
     spatial = 3
     size: Any = 2

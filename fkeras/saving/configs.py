@@ -347,7 +347,12 @@ def _as_lists(node, models):
 
 
 def to_json(model, **kwargs):
-    """Returns the architecture of a model as JSON, in Keras 3's form; `kwargs` go to `json.dumps`."""
+    """Returns the architecture of a model as JSON, in Keras 3's form.
+
+    Args:
+        model: The model.
+        kwargs: Arguments of `json.dumps`.
+    """
     return json.dumps(describe(model), **kwargs)
 
 

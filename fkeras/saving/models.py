@@ -220,6 +220,13 @@ def _load_weights(model, path, where, options):
 def export_model(model, filepath, format="tf_saved_model", overwrite=True, **options):
     """Writes a model's computation for others to run; see `Model.export`.
 
+    Args:
+        model: A built model.
+        filepath: Folder of a SavedModel, or a file.
+        format: "tf_saved_model" or "stablehlo".
+        overwrite: Replace what is there.
+        options: Of the format: include_optimizer; step, data, platforms.
+
     Raises:
         ValueError: The format is unknown. TypeError: It does not take one of the options.
     """

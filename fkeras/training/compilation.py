@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import warnings
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -56,17 +57,17 @@ class Compilation(KerasForm):
     @named_arguments
     def compile(
         self,
-        optimizer="rmsprop",
-        loss=None,
-        loss_weights=None,
-        metrics=None,
-        weighted_metrics=None,
-        run_eagerly=False,
-        steps_per_execution=None,
-        jit_compile="auto",
-        auto_scale_loss=True,
-        distribute=None,
-    ):
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int | str | None = None,
+        jit_compile: bool | str = "auto",
+        auto_scale_loss: bool = True,
+        distribute: Any = None,
+    ) -> None:
         """Chooses optimizer, losses and metrics; weights stay as they are.
 
         Args:

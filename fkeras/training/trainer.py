@@ -10,6 +10,7 @@ import collections.abc
 import functools
 import math
 import warnings
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -43,30 +44,47 @@ class Trainer(Compilation):
     @named_arguments
     def fit(
         self,
-        x=None,
-        y=None,
-        batch_size=None,
-        epochs=1,
-        verbose="auto",
-        callbacks=None,
-        validation_split=0.0,
-        validation_data=None,
-        shuffle=True,
-        class_weight=None,
-        sample_weight=None,
-        initial_epoch=0,
-        steps_per_epoch=None,
-        validation_steps=None,
-        validation_batch_size=None,
-        validation_freq=1,
-        resume=None,
-        dry_run=None,
-    ):
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: str | int = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool | str = True,
+        class_weight: dict | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: Any = 1,
+        resume: Any = None,
+        dry_run: int | None = None,
+    ) -> Any:
         """Trains the model.
 
-        Args: as Keras 3. `x` may be arrays, lists, frames, HDF5 data sets, memory maps, or an iterable of batches
-            (generator, `PyDataset`, torch DataLoader, tf.data); `shuffle="batch"` moves whole batches.
-
+        Args:
+            x: Inputs: an array, a list of arrays or a dict by input name, a frame, an HDF5 data set, a memory map; or
+                an iterable of batches `(x, y)` or `(x, y, sample_weight)`: a generator, a `PyDataset`, a reader of
+                folders, a torch DataLoader, a tf.data data set.
+            y: Targets, row by row with `x`: an array, or a list or dict for several outputs. None if `x` gives batches.
+            batch_size: Rows between two updates of the weights, over all devices; 32 if it is None. Of iterables the
+                batches come as they are.
+            epochs: Number of the last epoch to train: with `initial_epoch=0`, how many passes over the data.
+            verbose: 0 prints nothing, 1 a progress bar, 2 a line an epoch; "auto" is 1.
+            callbacks: List of `fkeras.callbacks.Callback`s.
+            validation_split: Share of the last rows, in [0, 1), to validate on (`val_loss`) instead of training on it.
+            validation_data: `(x, y)` or `(x, y, sample_weight)`, or an iterable of batches, to validate on instead.
+            shuffle: Draw a new order of rows for each epoch; "batch" moves whole batches, for files; False keeps it.
+            class_weight: `{class: weight}`: how much rows of a class count in the loss.
+            sample_weight: Weight of each row in the loss, [B], or of each step, [B, T].
+            initial_epoch: Epoch to begin with, to go on with a numbering.
+            steps_per_epoch: Batches in an epoch; None goes through the data once. Needed for endless iterables.
+            validation_steps: Batches in a validation; None goes through all of them.
+            validation_batch_size: Rows in a batch of the validation; None is `batch_size`.
+            validation_freq: Validate every so many epochs, or in the epochs of a list, counted from 1.
             resume: Folder of checkpoints. Killed at any moment and started again, the same script goes on at the last
                 checkpoint and ends with the same bits as if nothing had happened. A checkpoint is written after every
                 epoch, every 60 seconds, and when SIGTERM or Ctrl-C ends the program; a `BackupAndRestore` in its
@@ -77,6 +95,16 @@ class Trainer(Compilation):
 
         Returns:
             `History`: `.history` maps each log's name to its value per epoch, `.epoch` lists the epochs.
+
+        Raises:
+            RuntimeError: The model was not compiled.
+            ValueError: Data do not fit the model, the loss or each other.
+
+        Example:
+            >>> model = Sequential([Input((2,)), Dense(1)])
+            >>> model.compile("sgd", "mse")
+            >>> model.fit(np.ones((8, 2)), np.ones((8, 1)), epochs=2, verbose=0).epoch
+            [0, 1]
         """
         self._require_compiled("fit")
         epochs, initial_epoch = _epochs(epochs, "epochs"), _epochs(initial_epoch, "initial_epoch")
@@ -213,19 +241,32 @@ class Trainer(Compilation):
     @named_arguments
     def evaluate(
         self,
-        x=None,
-        y=None,
-        batch_size=None,
-        verbose="auto",
-        sample_weight=None,
-        steps=None,
-        callbacks=None,
-        return_dict=False,
-    ):
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
         """Computes loss and metrics on held-out data.
+
+        Args:
+            x, y: Inputs and targets, or an iterable of batches, as `fit` takes them.
+            batch_size: Rows in a batch; 32 if it is None. The result does not depend on it.
+            verbose: 0 prints nothing, 1 a progress bar, 2 a line; "auto" is 1.
+            sample_weight: Weight of each row, [B], or of each step, [B, T].
+            steps: Batches to look at; None goes through all of them.
+            callbacks: List of `fkeras.callbacks.Callback`s.
+            return_dict: Return a dict by name instead of a list.
 
         Returns:
             The loss, or a list [loss, metric, ...] named by `metrics_names`, or a dict if `return_dict`.
+
+        Raises:
+            RuntimeError: The model was not compiled.
+            ValueError: Data do not fit the model, the loss or each other.
         """
         self._require_compiled("evaluate")
         source = feed.training_source(self, x, y, sample_weight, None, batch_size, False, steps, "evaluate")
@@ -272,8 +313,22 @@ class Trainer(Compilation):
         return logs
 
     @named_arguments
-    def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
         """Computes the outputs for all rows of `x`, in batches.
+
+        Args:
+            x: Inputs, as `fit` takes them, or an iterable of batches; its targets are left out.
+            batch_size: Rows in a batch; 32 if it is None. The result does not depend on it.
+            verbose: 0 prints nothing, 1 a progress bar, 2 a line; "auto" is 1.
+            steps: Batches to predict; None goes through all of them.
+            callbacks: List of `fkeras.callbacks.Callback`s.
 
         Returns:
             NumPy array (a tree of them for several outputs), one row per input row.
@@ -375,8 +430,22 @@ class Trainer(Compilation):
 
     # -------------------------------------------------------------------------------- single batches
 
-    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
-        """Trains on one batch as it is; returns its loss and metrics in the form of `evaluate`."""
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: dict | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Trains on one batch as it is; returns its loss and metrics in the form of `evaluate`.
+
+        Args:
+            x, y: Inputs and targets of the batch.
+            sample_weight: Weight of each row, [B], or of each step, [B, T].
+            class_weight: `{class: weight}`: how much rows of a class count in the loss.
+            return_dict: Return a dict by name instead of a list.
+        """
         self._require_compiled("train_on_batch")
         source = feed.single_batch(self, x, y, sample_weight, class_weight)
         self._ready(source, "train_on_batch")
@@ -393,8 +462,14 @@ class Trainer(Compilation):
             logs = floats(logs)
         return self._result(logs, return_dict)
 
-    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
-        """Computes loss and metrics on one batch, in the form of `evaluate`."""
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+        """Computes loss and metrics on one batch, in the form of `evaluate`.
+
+        Args:
+            x, y: Inputs and targets of the batch.
+            sample_weight: Weight of each row, [B], or of each step, [B, T].
+            return_dict: Return a dict by name instead of a list.
+        """
         self._require_compiled("test_on_batch")
         source = feed.single_batch(self, x, y, sample_weight, None)
         self._ready(source, "test_on_batch")
@@ -410,8 +485,12 @@ class Trainer(Compilation):
             )
         return self._result(floats(logs), return_dict)
 
-    def predict_on_batch(self, x):
-        """Computes the outputs for one batch as it is, as NumPy arrays."""
+    def predict_on_batch(self, x: Any) -> Any:
+        """Computes the outputs for one batch as it is, as NumPy arrays.
+
+        Args:
+            x: Inputs of the batch.
+        """
         if type(x) is np.ndarray and x.ndim and (outputs := self._direct_outputs(x)) is not None:
             return outputs
         source = feed.single_batch(self, x, None, None, None, targets=False)

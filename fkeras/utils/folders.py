@@ -6,6 +6,7 @@ Which file belongs to which part of a `validation_split` is decided as in Keras,
 """
 
 import os
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,7 @@ def image_dataset_from_directory(
     data_format=None,
     format=None,
     verbose=True,
-):
+) -> Any:
     """Returns a data set of the images in a folder: batches (images, labels), or images without labels.
 
     Args:
@@ -116,7 +117,7 @@ def text_dataset_from_directory(
     follow_links=False,
     format=None,
     verbose=True,
-):
+) -> Any:
     """Returns a data set of the text files (.txt) in a folder: batches (texts, labels), or texts without labels.
 
     Args:
@@ -160,7 +161,7 @@ def audio_dataset_from_directory(
     subset=None,
     follow_links=False,
     verbose=True,
-):
+) -> Any:
     """Returns a data set of the sounds (.wav) in a folder: batches (sounds, labels), or sounds without labels.
 
     Args:

@@ -5,6 +5,7 @@ import shutil
 import jax
 import numpy as np
 
+from fkeras.core import html, messages
 from fkeras.layers.contract.shapes import is_spec
 from fkeras.layers.input import InputLayer
 
@@ -21,7 +22,7 @@ def summary(model, line_length=None, positions=None, print_fn=None, expand_neste
         show_trainable: Add a column that says whether the layer is trained.
         layer_range: Pair of layer names to begin and end with.
     """
-    emit = print_fn or print
+    emit = print_fn or _print
     width = line_length or min(shutil.get_terminal_size((80, 24)).columns, 100)
     branching = _branches(model)
     titles = ["Layer (type)", "Output Shape", "Param #"]
@@ -38,19 +39,38 @@ def summary(model, line_length=None, positions=None, print_fn=None, expand_neste
     for row in rows:
         emit(_line(row, ends))
     emit("─" * ends[-1])
+    for label, said in _totals(model):
+        emit(f" {label}: {said}")
+
+
+def _totals(model):
+    """Returns pairs (label, count and size) of the lines below the table."""
     trained = sum(_size(v) for v in model.trainable_weights)
     total = sum(map(_size, model.weights))
-    for label, n, size in (
-        ("Total params", total, _bytes(model.weights)),
-        ("Trainable params", trained, _bytes(model.trainable_weights)),
-        ("Non-trainable params", total - trained, _bytes(model.non_trainable_weights)),
-    ):
-        emit(f" {label}: {n:,} ({size})")
+    lines = [
+        ("Total params", f"{total:,} ({_bytes(model.weights)})"),
+        ("Trainable params", f"{trained:,} ({_bytes(model.trainable_weights)})"),
+        ("Non-trainable params", f"{total - trained:,} ({_bytes(model.non_trainable_weights)})"),
+    ]
     slots = getattr(model.optimizer, "state", None)
     if slots is not None:
-        leaves = [a for a in jax.tree.leaves(slots)]
-        emit(f" Optimizer params: {sum(int(np.prod(a.shape)) for a in leaves):,} "
-             f"({_human(sum(a.size * a.dtype.itemsize for a in leaves))})")  # fmt: skip
+        leaves = jax.tree.leaves(slots)
+        size = _human(sum(a.size * a.dtype.itemsize for a in leaves))
+        lines.append(("Optimizer params", f"{sum(int(np.prod(a.shape)) for a in leaves):,} ({size})"))
+    return lines
+
+
+def as_html(model):
+    """Returns the table of a summary as HTML, for notebooks."""
+    branching = _branches(model)
+    titles = ["Layer (type)", "Output shape", "Params", *["Connected to"] * branching]
+    below = "; ".join(f"{label.lower()} {said}" for label, said in _totals(model))
+    head = f"{type(model).__name__} {model.name!r}"
+    return html.table(titles, _rows(model, branching, False, False, None), head, below, numbers=(2,))
+
+
+def _print(text):
+    print(messages.printable(text))
 
 
 def _branches(model):
@@ -113,9 +133,8 @@ def _ends(positions, width, rows):
     natural = [max(len(r[i]) for r in rows) + 2 for i in range(n)]
     spare = width - sum(natural)
     widths = [w + max(spare, 0) // n for w in natural] if spare > 0 else natural
-    if spare < 0:  # the two widest columns give way and their cells wrap
-        for i in sorted(range(n), key=lambda i: -natural[i])[:2]:
-            widths[i] = max(20, widths[i] + spare // 2)
+    while sum(widths) > width and max(widths) > 12:  # the widest column gives way, and its cells wrap
+        widths[int(np.argmax(widths))] -= 1
     return list(np.cumsum(widths))
 
 

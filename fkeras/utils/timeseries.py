@@ -18,7 +18,7 @@ def timeseries_dataset_from_array(
     start_index=None,
     end_index=None,
     format=None,
-):
+) -> Dataset:
     """Returns a data set of windows over a series: batches (windows, targets), or windows without targets.
 
     Window w holds data[i], data[i + sampling_rate], ... of i = start_index + w * sequence_stride; its target is

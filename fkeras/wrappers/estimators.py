@@ -123,8 +123,12 @@ class Estimator(BaseEstimator):
 class SKLearnClassifier(ClassifierMixin, Estimator):
     """A model as scikit-learn's classifier: labels of any kind, one-hot for the model, and back by the largest output.
 
-    Args: See `Estimator`: model, warm_start=False, model_kwargs=None, fit_kwargs=None. The function `model` gets `y` as
-        one-hot rows, so that `y.shape[1]` is the number of outputs.
+    Args:
+        model: A compiled model, which is copied for every fit; or a function (X, y, **model_kwargs) -> compiled model.
+            The function gets `y` as one-hot rows, so that `y.shape[1]` is the number of outputs.
+        warm_start: A further fit goes on with the weights of the last one; a model that was given is not copied.
+        model_kwargs: Further arguments of the function `model`.
+        fit_kwargs: Arguments of `Model.fit`; those given to `fit` go first.
 
     Attributes:
         classes_: The labels, sorted.
@@ -177,7 +181,11 @@ class SKLearnClassifier(ClassifierMixin, Estimator):
 class SKLearnRegressor(RegressorMixin, Estimator):
     """A model as scikit-learn's regressor.
 
-    Args: See `Estimator`: model, warm_start=False, model_kwargs=None, fit_kwargs=None.
+    Args:
+        model: A compiled model, which is copied for every fit; or a function (X, y, **model_kwargs) -> compiled model.
+        warm_start: A further fit goes on with the weights of the last one; a model that was given is not copied.
+        model_kwargs: Further arguments of the function `model`.
+        fit_kwargs: Arguments of `Model.fit`; those given to `fit` go first.
 
     Attributes:
         model_, history_: The trained model, and its logs.
@@ -199,7 +207,11 @@ class SKLearnRegressor(RegressorMixin, Estimator):
 class SKLearnTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     """A model as a step of a scikit-learn pipeline: trained on (X, y), it hands its outputs on.
 
-    Args: See `Estimator`: model, warm_start=False, model_kwargs=None, fit_kwargs=None.
+    Args:
+        model: A compiled model, which is copied for every fit; or a function (X, y, **model_kwargs) -> compiled model.
+        warm_start: A further fit goes on with the weights of the last one; a model that was given is not copied.
+        model_kwargs: Further arguments of the function `model`.
+        fit_kwargs: Arguments of `Model.fit`; those given to `fit` go first.
 
     Attributes:
         model_, history_: The trained model, and its logs.

@@ -78,11 +78,11 @@ class Layer(Configured, kw_only=True):
         activity_regularizer: Penalty on the output, divided by the rows of the batch.
     """
 
-    name: str = setting(default=None, keyword=True)
-    trainable: bool = setting(flag, True, keyword=True)
-    dtype: Any = setting(dtypes.policy, None, keyword=True, saved=False)
-    activity_regularizer: Any = setting(optional(regularizers), None, keyword=True)
-    batch_shape: Any = setting(optional(as_shape), None, keyword=True, saved=False)
+    name: str | None = setting(default=None, keyword=True)
+    trainable: bool = setting(flag, default=True, keyword=True)
+    dtype: Any = setting(dtypes.policy, default=None, keyword=True, saved=False)
+    activity_regularizer: Any = setting(optional(regularizers), default=None, keyword=True)
+    batch_shape: Any = setting(optional(as_shape), default=None, keyword=True, saved=False)
 
     rank = None  # of the input, where a layer takes only one: (rank, "[B, H, W, C]")
     takes_ints = False  # integer inputs reach `forward` as they are instead of in the compute dtype
@@ -485,7 +485,7 @@ class Layer(Configured, kw_only=True):
             object.__setattr__(self, "_sealed", True)
         object.__setattr__(self, "_changes", self._changes + 1)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         cell = self.__dict__.get("_cell")
         if cell is not None and name in cell.declared:
             return Variable(self, name)
@@ -501,7 +501,7 @@ class Layer(Configured, kw_only=True):
         built = self.__dict__.get("_cell") is not None or name.startswith("_")
         return "" if built else " It has no weights yet: they are made when it first sees an input shape."
 
-    def __call__(self, x=NOTHING, *args, training=None, mask=None, **kwargs):
+    def __call__(self, x: Any = NOTHING, *args: Any, training: Any = None, mask: Any = None, **kwargs: Any) -> Any:
         """Calls the layer on arrays (computes, building at first) or on symbols (adds it to a graph)."""
         if x is NOTHING:
             x, kwargs = arguments.first_by_name(self, kwargs)
@@ -576,7 +576,7 @@ class Layer(Configured, kw_only=True):
         """Computes what the layer does; for `super().call(inputs)` in the `call` of a class that extends this one."""
         return extended.call(self, *args, **kwargs)
 
-    def add_weight(self, *args, **kwargs):
+    def add_weight(self, *args: Any, **kwargs: Any) -> Any:
         """Declares an array from `build` or `__init__`, for layers written the Keras way; returns its handle.
 
         Args: shape, initializer, dtype, trainable, regularizer, constraint, name, in Keras 3's order; or name, shape,

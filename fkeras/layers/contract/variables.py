@@ -121,7 +121,12 @@ def draw_once(initializer, key, name, shape, dtype):
 
 
 class Variable(variable.Variable):
-    """A handle on one array of a layer, as Keras's variables: always the current value, never a stale one."""
+    """A handle on one array of a layer, as Keras's variables: always the current value, never a stale one.
+
+    Args:
+        layer: The layer that owns the array.
+        name: The array's name in the layer.
+    """
 
     __slots__ = ("_name", "layer")
 
