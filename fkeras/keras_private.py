@@ -5,6 +5,7 @@ are listed nowhere else.
 """
 
 import importlib
+import types
 
 import numpy as np
 
@@ -65,6 +66,11 @@ def in_grain_data_pipeline():
     return False
 
 
+def no_automatic_dependency_tracking(function):
+    """Returns the function: layers find what they hold when it is asked for."""
+    return function
+
+
 def deserialize_keras_object(identifier, module_objects=None, custom_objects=None, printable_module_name="object"):
     """Builds the object of a config, or finds the one of a name, among `module_objects` too, as Keras 2 has it."""
     return names.at("saving.deserialize_keras_object")(
@@ -84,6 +90,7 @@ PRIVATE_NAMES = {
     "utils": {
         "class_weight_to_sample_weights": class_weight_to_sample_weights,
         "in_grain_data_pipeline": in_grain_data_pipeline,
+        "tracking": types.SimpleNamespace(no_automatic_dependency_tracking=no_automatic_dependency_tracking),
     },
     "utils.legacy": {"deserialize_keras_object": deserialize_keras_object},
 }

@@ -111,7 +111,8 @@ def _call_build(scratch, shape):
     if build is None:
         record_above(scratch, shape)
         return
-    wanted = list(inspect.signature(build).parameters)[1:]
+    parameters = list(inspect.signature(build).parameters.values())[1:]
+    wanted = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     if len(wanted) == 1:
         build(scratch, _first(shape))
         return
