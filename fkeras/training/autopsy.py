@@ -70,7 +70,7 @@ class Watch:
 
     def keep(self, ts, block, n, step, logs):
         """Takes note of a dispatch: the state it began with, its block, how many steps, the first's number, logs."""
-        if "loss" in logs and self.model.nan_report is None:
+        if self.every and "loss" in logs and self.model.nan_report is None:
             self.kept.append((ts, block, n, step))
             self.unread.append(logs["loss"])
             self.count += 1
@@ -137,6 +137,8 @@ def watched(model, program, epoch, callbacks):
     """Yields the `Watch` of an epoch; looks at what is left at its end."""
     tells = not any(isinstance(callback, TerminateOnNaN) for callback in callbacks)
     model.__dict__["_watch"] = watch = Watch(model, program, epoch, tells)
+    if any(getattr(callback, "expects_nan", False) for callback in callbacks):  # a test that goes on until it breaks
+        watch.every = 0
     try:
         yield watch
         watch.look()

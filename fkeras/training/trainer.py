@@ -21,7 +21,7 @@ from fkeras.core.settings import named_arguments
 from fkeras.data import feed
 from fkeras.distribute import parallel, processes
 from fkeras.layers.contract.variables import lock, revision
-from fkeras.training import autopsy, norms
+from fkeras.training import autopsy, norms, range_test
 from fkeras.training import run as loop
 from fkeras.training import survival as survive
 from fkeras.training.compilation import AS_IT_IS, Compilation, like
@@ -132,6 +132,37 @@ class Trainer(Compilation):
         self._finish_training()
         callbacks.on_train_end(logs)
         return self.history
+
+    def find_learning_rate(self, x=None, y=None, batch_size=None, least=1e-7, most=10.0, steps=100, **fit):
+        """Trains for some steps while the learning rate grows, and says which one to begin with.
+
+        The rate grows by the same factor from step to step; the test ends early when the loss is far above its lowest.
+        Afterwards the model, its optimizer and all noise are as they were.
+
+        Args:
+            x, y, batch_size: As in `fit`; further arguments are `fit`'s too.
+            least, most: The first and the last rate.
+            steps: How many steps.
+
+        Returns:
+            `training.range_test.RangeTest`: `rates`, `losses`, `smoothed`, `suggestion` (where the loss falls fastest),
+            and `plot()`.
+
+        Raises:
+            ValueError: The learning rate is computed by a schedule, or the range is none.
+
+        Example:
+            >>> model = fkeras.Sequential([fkeras.layers.Dense(1, input_shape=(2,))])
+            >>> model.compile("sgd", "mse")
+            >>> found = model.find_learning_rate(np.ones((64, 2)), np.ones((64, 1)), batch_size=8)
+            >>> 1e-4 < found.suggestion < 1, float(model.optimizer.learning_rate) < 0.011
+            (True, True)
+
+        Reference:
+            Smith, "Cyclical Learning Rates for Training Neural Networks", 2015, arXiv:1506.01186, section 3.3.
+        """
+        self._require_compiled("find_learning_rate")
+        return range_test.find(self, x, y, batch_size, least, most, steps, **fit)
 
     def _finish_training(self):
         """Puts averaged weights in place where the optimizer keeps them."""
