@@ -292,16 +292,17 @@ class Model(Trainer, Layer):
         raise ValueError(f"{self.label} has no layer {name!r}.{nearest(name, names)} Its layers: {some(name, names)}.")
 
     def summary(self, line_length=None, positions=None, print_fn=None, expand_nested=False, show_trainable=False,
-                layer_range=None):  # fmt: skip
+                layer_range=None, flops=False):  # fmt: skip
         """Prints the layers with their output shapes and counts of parameters; nothing is allocated.
 
-        Of a model whose input shape is not known, the names alone.
+        Of a model whose input shape is not known, the names alone. With `flops`, also the operations that each layer
+        takes to predict one row: a multiplication and an addition are two.
         """
         from fkeras.utils.summary import summary
 
         if self.graph is not None:
             self._require_built("summarize")
-        summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
+        summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range, flops)
 
     # --------------------------------------------------------------------------------------- files
 

@@ -21,7 +21,7 @@ from fkeras.core.settings import named_arguments
 from fkeras.data import feed
 from fkeras.distribute import parallel, processes
 from fkeras.layers.contract.variables import lock, revision
-from fkeras.training import autopsy, norms, range_test
+from fkeras.training import autopsy, forecast, norms, range_test
 from fkeras.training import run as loop
 from fkeras.training import survival as survive
 from fkeras.training.compilation import AS_IT_IS, Compilation, like
@@ -163,6 +163,39 @@ class Trainer(Compilation):
         """
         self._require_compiled("find_learning_rate")
         return range_test.find(self, x, y, batch_size, least, most, steps, **fit)
+
+    def forecast(self, batch_size=32, kind="train", memory=None, most=65536, x=None, y=None):
+        """Says what a step will need, from shapes alone: it is compiled, and nothing is allocated or run.
+
+        Args:
+            batch_size: Rows in a batch, or "largest": the largest batch that fits, to within a sixteenth.
+            kind: "train" or "predict".
+            memory: Bytes there are, for "largest"; by default those of the device.
+            most: The largest batch to look at, for "largest".
+            x, y: Arrays, or shapes (`jax.ShapeDtypeStruct`), like the data where the model does not say their sizes,
+                or targets have another shape than the outputs.
+
+        Returns:
+            `training.forecast.Forecast`: parameters, flops, bytes, peak_bytes, memory_bytes, fits, compile_seconds.
+
+        Raises:
+            ValueError: A size of the inputs is not known, or no batch fits.
+
+        Example:
+            >>> model = fkeras.Sequential([fkeras.layers.Dense(10, input_shape=(20,))])
+            >>> model.compile("sgd", "mse")
+            >>> expected = model.forecast(64)
+            >>> expected.parameters, expected.fits
+            (210, True)
+        """
+        if kind == "train":
+            self._require_compiled("forecast")
+        if kind not in ("train", "predict"):
+            raise ValueError(f"forecast: expected kind 'train' or 'predict', got {kind!r}.")
+        self._require_built("forecast")
+        if batch_size == "largest":
+            return forecast.largest(self, kind, memory, most, x, y)
+        return forecast.forecast(self, batch_size, kind, x, y)
 
     def _finish_training(self):
         """Puts averaged weights in place where the optimizer keeps them."""
