@@ -32,7 +32,7 @@ class Report(NamedTuple):
     """Where the first number that is not finite came from.
 
     epoch, step: Of the step, counted from 1.
-    phase: "data", "forward", "loss", "backward" or "update"; None where it was not found.
+    phase: "data", "weights" (of samples), "forward", "loss", "backward" or "update"; None where it was not found.
     layer: Name of the layer, or None.
     rows: Numbers of the batch's rows that are concerned, or None for all.
     values: The arrays that went into the layer, or the data themselves: those rows of them.
@@ -86,7 +86,7 @@ class Watch:
             newest = self.unread.popleft()
         if newest is not None and not math.isfinite(newest):
             self.model.__dict__["nan_report"] = report = self._examine(float(newest))
-            if self.tells:
+            if self.tells and report.phase != "data":  # of which `fit` warns at the door
                 warnings.warn(report.text, RuntimeWarning, stacklevel=2)
         return self.model.nan_report
 
@@ -222,7 +222,7 @@ def examine(program, ts, batch):
             rows = _bad_rows([np.isfinite(a).reshape(len(a), -1).all(1) for a in bad], size)
             values = [a[rows] for a in bad]
             why = f"The data are why: {name}s of {_rows(rows, size)} are NaN or infinite."
-            return "data", None, rows, values, why
+            return "weights" if kind == "w" else "data", None, rows, values, why
     trained, frozen = tree.split(ts.params, program.trained)
     key = rng.fold(ts.key, program.optimizer.clock(ts.opt))
     seen = None
