@@ -1,8 +1,6 @@
 """Sends the logs to a server."""
 
 import json
-import urllib.parse
-import urllib.request
 import warnings
 
 from fkeras.callbacks.base import ConfiguredCallback
@@ -49,6 +47,8 @@ class RemoteMonitor(ConfiguredCallback):
     def on_epoch_end(self, epoch, logs=None):
         if not is_main():
             return
+        import urllib.request  # here, so that `import fkeras` stays light
+
         text = json.dumps(
             {"epoch": epoch} | {k: getattr(v, "tolist", lambda v=v: v)() for k, v in (logs or {}).items()}
         )
