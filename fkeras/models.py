@@ -32,8 +32,8 @@ __all__ = [
 
 _SHOWN = set(  # by `dir(model)`
     """
-    add apply build built compile compile_report compiled compute_output_shape count_params dtype evaluate export fit
-    from_config get_config get_layer get_weights history init input_names input_shape inputs layers load_weights loss
+    add apply build built compile compile_report compiled compute_output_shape count_params dtype evaluate export
+    find_learning_rate fit forecast from_config get_config get_layer get_weights history init input_names input_shape inputs layers load_weights loss
     losses metrics metrics_names name non_trainable_weights optimizer output_names output_shape outputs params pop
     predict predict_on_batch save save_weights set_weights state stop_training summary test_on_batch test_step to_json
     train_on_batch train_step trainable trainable_weights weights
@@ -314,7 +314,7 @@ class Model(Trainer, Layer):
         raise ValueError(f"{self.label} has no layer {name!r}.{nearest(name, names)} Its layers: {some(name, names)}.")
 
     def summary(self, line_length=None, positions=None, print_fn=None, expand_nested=False, show_trainable=False,
-                layer_range=None):  # fmt: skip
+                layer_range=None, flops=False):  # fmt: skip
         """Prints the layers with their output shapes and counts of parameters; nothing is allocated.
 
         Of a model whose input shape is not known, the names alone.
@@ -326,12 +326,13 @@ class Model(Trainer, Layer):
             expand_nested: List the layers of models inside the model too.
             show_trainable: Add a column that says whether the layer is trained.
             layer_range: Pair of layer names to begin and end with.
+            flops: Add the operations that each layer takes to predict one row: a multiplication and an addition are two.
         """
         from fkeras.utils.summary import summary
 
         if self.graph is not None:
             self._require_built("summarize")
-        summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
+        summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range, flops)
 
     def _repr_html_(self):
         """Shows a notebook the table of `summary`."""

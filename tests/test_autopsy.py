@@ -96,10 +96,14 @@ def test_data_are_blamed_for_what_is_theirs():
     y = Y.copy()
     y[[17, 19]] = np.nan
     made = model(layers.Dense(1))
-    said = "The data are why: targets of rows 1, 3 of 8 are NaN or infinite"
-    with pytest.warns(UserWarning, match="y contains NaN"), pytest.warns(RuntimeWarning, match=said):
+    with pytest.warns(UserWarning, match="y contains NaN"):  # said once, at the door; the report says where
         fit(made, y=y)
+    assert "The data are why: targets of rows 1, 3 of 8 are NaN or infinite" in made.nan_report.text
     assert (made.nan_report.step, made.nan_report.phase) == (3, "data")
+    weights = np.ones(64)
+    weights[12] = np.inf
+    with pytest.warns(RuntimeWarning, match="Epoch 1, step 2: .* sample weights of row 4 of 8 are NaN or infinite"):
+        fit(model(layers.Dense(1)), sample_weight=weights)
 
 
 def test_a_loss_and_an_update_are_told_apart():

@@ -247,3 +247,24 @@ def test_settings_that_cannot_be_are_refused(setting, message):
     with pytest.raises(ValueError) as err:
         TensorBoard(**setting)
     assert message in str(err.value)
+
+
+def test_tensorboard_itself_reads_the_same(tmp_path):
+    module = "tensorboard.backend.event_processing.event_accumulator"
+    accumulator = pytest.importorskip(module, reason="TensorBoard is not installed")
+    from tensorboard.util import tensor_util
+
+    fit(TensorBoard(tmp_path, histogram_freq=1, write_images=True, update_freq=2, hparams={"units": 3}))
+    for name in ("", "train", "validation"):
+        read = accumulator.EventAccumulator(str(tmp_path / name), size_guidance={"tensors": 0})
+        read.Reload()
+        found = [
+            (tag, event.step, read.SummaryMetadata(tag).plugin_data.plugin_name,
+             tensor_util.make_ndarray(event.tensor_proto))
+            for tag in read.Tags()["tensors"]
+            for event in read.Tensors(tag)
+        ]  # fmt: skip
+        ours = sorted(content(tmp_path / name), key=lambda one: one[:2])
+        assert [one[:3] for one in ours] == [one[:3] for one in sorted(found, key=lambda one: one[:2])]
+        for (*_, a), (*_, b) in zip(ours, sorted(found, key=lambda one: one[:2]), strict=True):
+            assert a.dtype == b.dtype and np.array_equal(a, b)

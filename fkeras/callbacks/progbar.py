@@ -121,7 +121,10 @@ def _columns():
 class Progbar:
     """A progress bar: repainted in place on a terminal or in a notebook; elsewhere printed once, when complete.
 
-    Metrics that a device is still computing are not waited for: the last number stays until the next one is there.
+    Metrics that a device is still computing are not waited for: the last numbers stay, with the count of steps they
+    belong to, until the next ones are there. On a terminal a line that is painted anew fits its width: the bar gets
+    shorter, then the last metrics are left out. In the environment NO_COLOR takes the colors away, and with TERM=dumb
+    nothing is painted anew.
 
     Args:
         target: Steps in all, or None when that is not known.
@@ -170,9 +173,11 @@ class Progbar:
         self._values = {}  # name -> (sum, weight); their quotient is shown
         self._waiting = {}  # name -> the same, as it was when the device had not computed it yet
         self._texts = {}  # name -> what is shown
+        self._known = {}  # name -> how many steps that is of
         self._current = 0
+        self.compiling = 0.0  # seconds since the start that went into compiling: no part of the pace
         self._start = time.perf_counter()
-        self._first = None  # (steps, time) at the first update: what compiles is left out of the pace
+        self._first = None  # (steps, time, seconds of compiling) at the first update: the pace is that of what follows
         self._painted = -float("inf")
         self._length = 0  # of the line on the screen
 
@@ -181,7 +186,7 @@ class Progbar:
         now = time.perf_counter()
         self._current = current
         if self._first is None and current:
-            self._first = (current, now)
+            self._first = (current, now, self.compiling)
         return self._repaints and now - self._painted >= self.interval
 
     def update(self, current, values=None, finalize=None):
@@ -214,13 +219,10 @@ class Progbar:
         self._painted = now
         for name, fresh in self._values.items():
             self._note(name, fresh, wait=done)
-        pieces = self._pieces(now, done)
         if not self._repaints:
-            _write("".join(text for _, text in pieces) + "\n")
+            _write("".join(text for _, text in self._pieces(now, done)) + "\n")
             return
-        columns = _columns()
-        if columns and not done:
-            pieces = clip(pieces, columns - 1)
+        pieces = self._fitting(now, done)
         if _unfinished is not None and _unfinished is not self:
             _end_line()
         length = sum(len(text) for _, text in pieces)
@@ -231,9 +233,9 @@ class Progbar:
 
     def _note(self, name, fresh, wait):
         # While steps are queued the newest value is never there in time: remember one value until it has been computed.
-        value, weight = fresh
+        fresh = value, weight, step = *fresh, self._current
         if not wait and not is_ready(value):
-            value, weight = self._waiting.setdefault(name, fresh)
+            value, weight, step = self._waiting.setdefault(name, fresh)
             if not is_ready(value):
                 if getattr(value, "is_deleted", bool)():
                     self._waiting[name] = fresh
@@ -241,20 +243,41 @@ class Progbar:
             self._waiting[name] = fresh
         else:
             self._waiting.pop(name, None)
+        self._known[name] = step
         self._texts[name] = value if isinstance(value, str) else number(value / weight if weight != 1 else value)
 
-    def _pieces(self, now, done):
+    def _fitting(self, now, done):
+        """Returns the pieces of a line that fits the terminal; a complete one keeps all of its metrics."""
+        usual, columns = self._pieces(now, done), _columns()
+        for pieces in (usual, *(self._pieces(now, done, width) for width in _NARROW if width < self.width)):
+            if not columns or sum(len(text) for _, text in pieces) < columns:
+                return pieces
+        if done:
+            return usual
+        while len(pieces) > len(self._pieces(now, done, _NARROW[-1], {})) and sum(len(t) for _, t in pieces) >= columns:
+            pieces = pieces[:-1]
+        return clip(pieces, columns - 1)
+
+    def _pieces(self, now, done, width=None, texts=None):
         current, per_step, elapsed = self._current, 0.0, now - self._start
         if current:
-            steps, time_then = self._first
-            per_step = (now - time_then) / (current - steps) if current > steps else elapsed / current
+            steps, time_then, compiling = self._first
+            if current > steps:
+                per_step = max(now - time_then - (self.compiling - compiling), 0.0) / (current - steps)
+            else:
+                per_step = max(elapsed - self.compiling, 0.0) / current
+        texts = self._texts if texts is None else texts
         if self.verbose == 2:
             total = current if self.target is None else self.target
             head = f"{current:>{len(str(total))}}/{total} - {elapsed:.0f}s - {pace(per_step, self.unit_name)}"
-            return [(PLAIN, head), *((PLAIN, f" - {name}: {text}") for name, text in self._texts.items())]
-        return render(
-            current, self.target, elapsed, per_step, self._texts, width=self.width, done=done, unit=self.unit_name
-        )
+            return [(PLAIN, head), *((PLAIN, f" - {name}: {text}") for name, text in texts.items())]
+        if not done:  # as many steps as the metrics are of: more than that are on their way, not done
+            current = min(self._known.values(), default=current)
+        width = self.width if width is None else width
+        return render(current, self.target, elapsed, per_step, texts, width=width, done=done, unit=self.unit_name)
+
+
+_NARROW = 10, 5  # widths of a bar where its line would be too long
 
 
 class ProgbarLogger(Callback):
@@ -320,19 +343,26 @@ class ProgbarLogger(Callback):
         self._finish(None)
 
     def _start(self):
-        self.seen = 0
+        self.seen, self._compiled = 0, self._seconds()
         # The logs are means over the epoch already, so nothing is averaged here.
         self.progbar = Progbar(self.target, verbose=self.verbose, interval=0.1, stateless_metrics=())
 
     def _step(self, batch, logs):
         target = self.progbar.target  # the last of several steps a call may lie beyond the end
         self.seen = batch + 1 if target is None else min(batch + 1, target)
+        self.progbar.compiling = self._seconds() - self._compiled
         if self.progbar.advance(self.seen):
             self.progbar.update(self.seen, _shown(as_logs(logs).arrays()), finalize=False)
+
+    def _seconds(self):
+        """Returns the seconds that the model's programs took to compile."""
+        programs = getattr(self.model, "_programs", None)
+        return 0.0 if programs is None else programs.seconds
 
     def _finish(self, logs):
         if self.progbar is None:
             self._start()
+        self.progbar.compiling = self._seconds() - self._compiled
         if self.target is None:
             self.target = self.progbar.target = self.seen
         # Fewer than the target when training was stopped within the epoch.

@@ -88,6 +88,11 @@ class Programs:
             self.made[key] = thing, function
         return self.made[key]
 
+    @property
+    def seconds(self):
+        """How long tracing and compiling took so far."""
+        return sum(entry.seconds for entry in self.log)
+
     def report(self):
         """Returns the `CompileReport` so far."""
         return CompileReport(_measured(entry) for entry in self.log)

@@ -269,7 +269,7 @@ class _Walk:
 
         for eqn, twin in zip(one.eqns, two.eqns, strict=True):
             ins = [place(v, w) for v, w in zip(eqn.invars, twin.invars, strict=False)]
-            here = (*scopes, *_scopes(eqn))
+            here = (*scopes, *scopes_of(eqn))
             sizes = [(len(e.invars), len(e.outvars)) for e in (eqn, twin)]
             if eqn.primitive is not twin.primitive or sizes[0] != sizes[1]:
                 outs = [Met(COUNTS, here)] * len(eqn.outvars)
@@ -446,7 +446,7 @@ def _inner(eqn):
     return next(p for name, p in eqn.params.items() if name in ("jaxpr", "call_jaxpr"))
 
 
-def _scopes(eqn):
+def scopes_of(eqn):
     """Returns the names of the scopes that an equation was traced in, the outermost first."""
     return tuple(part for part in str(eqn.source_info.name_stack).split("/") if part)
 

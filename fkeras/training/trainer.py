@@ -22,7 +22,7 @@ from fkeras.core.settings import named_arguments
 from fkeras.data import feed
 from fkeras.distribute import parallel, processes
 from fkeras.layers.contract.variables import lock, revision
-from fkeras.training import autopsy, norms
+from fkeras.training import autopsy, forecast, norms, range_test
 from fkeras.training import run as loop
 from fkeras.training import survival as survive
 from fkeras.training.compilation import AS_IT_IS, Compilation, like
@@ -160,6 +160,70 @@ class Trainer(Compilation):
         self._finish_training()
         callbacks.on_train_end(logs)
         return self.history
+
+    def find_learning_rate(self, x=None, y=None, batch_size=None, least=1e-7, most=10.0, steps=100, **fit):
+        """Trains for some steps while the learning rate grows, and says which one to begin with.
+
+        The rate grows by the same factor from step to step; the test ends early when the loss is far above its lowest.
+        Afterwards the model, its optimizer and all noise are as they were.
+
+        Args:
+            x, y, batch_size: As in `fit`; further arguments are `fit`'s too.
+            least, most: The first and the last rate.
+            steps: How many steps.
+
+        Returns:
+            `training.range_test.RangeTest`: `rates`, `losses`, `smoothed`, `suggestion` (where the loss falls fastest),
+            and `plot()`.
+
+        Raises:
+            ValueError: The learning rate is computed by a schedule, or the range is none.
+
+        Example:
+            >>> model = fkeras.Sequential([fkeras.layers.Dense(1, input_shape=(2,))])
+            >>> model.compile("sgd", "mse")
+            >>> found = model.find_learning_rate(np.ones((64, 2)), np.ones((64, 1)), batch_size=8)
+            >>> 1e-4 < found.suggestion < 1, float(model.optimizer.learning_rate) < 0.011
+            (True, True)
+
+        Reference:
+            Smith, "Cyclical Learning Rates for Training Neural Networks", 2015, arXiv:1506.01186, section 3.3.
+        """
+        self._require_compiled("find_learning_rate")
+        return range_test.find(self, x, y, batch_size, least, most, steps, **fit)
+
+    def forecast(self, batch_size=32, kind="train", memory=None, most=65536, x=None, y=None):
+        """Says what a step will need, from shapes alone: it is compiled, and nothing is allocated or run.
+
+        Args:
+            batch_size: Rows in a batch, or "largest": the largest batch that fits, to within a sixteenth.
+            kind: "train" or "predict".
+            memory: Bytes there are, for "largest"; by default those of the device.
+            most: The largest batch to look at, for "largest".
+            x, y: Arrays, or shapes (`jax.ShapeDtypeStruct`), like the data where the model does not say their sizes,
+                or targets have another shape than the outputs.
+
+        Returns:
+            `training.forecast.Forecast`: parameters, flops, bytes, peak_bytes, memory_bytes, fits, compile_seconds.
+
+        Raises:
+            ValueError: A size of the inputs is not known, or no batch fits.
+
+        Example:
+            >>> model = fkeras.Sequential([fkeras.layers.Dense(10, input_shape=(20,))])
+            >>> model.compile("sgd", "mse")
+            >>> expected = model.forecast(64)
+            >>> expected.parameters, expected.fits
+            (210, True)
+        """
+        if kind == "train":
+            self._require_compiled("forecast")
+        if kind not in ("train", "predict"):
+            raise ValueError(f"forecast: expected kind 'train' or 'predict', got {kind!r}.")
+        self._require_built("forecast")
+        if batch_size == "largest":
+            return forecast.largest(self, kind, memory, most, x, y)
+        return forecast.forecast(self, batch_size, kind, x, y)
 
     def _finish_training(self):
         """Puts averaged weights in place where the optimizer keeps them."""

@@ -5,13 +5,17 @@ import shutil
 import jax
 import numpy as np
 
+from fkeras.compiled.flops import by_scope
 from fkeras.core import html, messages
+from fkeras.layers.contract.context import Context
 from fkeras.layers.contract.shapes import is_spec
 from fkeras.layers.input import InputLayer
+from fkeras.layers.kernels.convolution import formulation
+from fkeras.training.forecast import inputs
 
 
 def summary(model, line_length=None, positions=None, print_fn=None, expand_nested=False, show_trainable=False,
-            layer_range=None):  # fmt: skip
+            layer_range=None, flops=False):  # fmt: skip
     """Prints one row per layer: name and class, output shape, number of parameters, and where its inputs come from.
 
     Args:
@@ -21,6 +25,10 @@ def summary(model, line_length=None, positions=None, print_fn=None, expand_neste
         expand_nested: List the layers of models inside the model too.
         show_trainable: Add a column that says whether the layer is trained.
         layer_range: Pair of layer names to begin and end with.
+        flops: Add the operations of each layer for one row, forward.
+
+    Raises:
+        ValueError: `flops` of a model whose input sizes are not all known.
     """
     emit = print_fn or _print
     width = line_length or min(shutil.get_terminal_size((80, 24)).columns, 100)
@@ -30,7 +38,10 @@ def summary(model, line_length=None, positions=None, print_fn=None, expand_neste
         titles.append("Connected to")
     if show_trainable:
         titles.append("Trainable")
-    rows = list(_rows(model, branching, expand_nested, show_trainable, layer_range))
+    operations = _operations(model) if flops else None
+    if flops:
+        titles.insert(3, "FLOPs")
+    rows = list(_rows(model, branching, expand_nested, show_trainable, layer_range, operations))
     ends = _ends(positions, width, [titles, *rows])
     emit(f'Model: "{model.name}"')
     emit("━" * ends[-1])
@@ -41,6 +52,8 @@ def summary(model, line_length=None, positions=None, print_fn=None, expand_neste
     emit("─" * ends[-1])
     for label, said in _totals(model):
         emit(f" {label}: {said}")
+    if flops:
+        emit(f" FLOPs of one row: {operations['']:,}")
 
 
 def _totals(model):
@@ -89,7 +102,16 @@ def _branches(model):
     return sum(isinstance(n.layer, InputLayer) for n in model._io.nodes) > 1
 
 
-def _rows(model, branching, expand, show_trainable, layer_range, indent=""):
+def _operations(model):
+    """Returns {layer's name: operations} of predicting one row, of shapes alone; all of them under ""."""
+    xs = inputs(model, 1, what="summary(flops=True)")
+    shapes = model._input_tree([a.shape for a in xs])
+    params, state = jax.eval_shape(lambda: model.init(jax.random.key(0), shapes))
+    with formulation("lax"):  # as it is written, not as this platform computes it
+        return by_scope(lambda *args: model.apply_masked(*args, Context())[0], params, state, model._input_tree(xs))
+
+
+def _rows(model, branching, expand, show_trainable, layer_range, operations=None, indent=""):
     layers = list(model.operations)
     if layer_range:
         names = [layer.name for layer in layers]
@@ -106,6 +128,8 @@ def _rows(model, branching, expand, show_trainable, layer_range, indent=""):
             _shapes(layer, called.get(id(layer))),
             f"{layer.count_params():,}" if layer.built else "0 (unbuilt)",
         ]
+        if operations is not None:
+            row.append(f"{operations.get(layer.name, 0):,}")
         if branching:
             parents = model.graph.parents(layer) if called else []
             row.append(", ".join(parents) or "-")
@@ -113,7 +137,7 @@ def _rows(model, branching, expand, show_trainable, layer_range, indent=""):
             row.append(("Y" if layer.trainable else "N") if layer.built and layer.weights else "-")
         yield row
         if expand and hasattr(layer, "graph"):
-            yield from _rows(layer, branching, expand, show_trainable, None, "   " + (indent or "└ "))
+            yield from _rows(layer, branching, expand, show_trainable, None, operations, "   " + (indent or "└ "))
 
 
 def _shapes(layer, calls):
