@@ -253,10 +253,14 @@ class Compilation:
         parts = [o.weight * o.loss(*of) for o, *of in zip(objectives, ys, preds, weights, strict=True) if o.loss]
         return sum([*parts, *self.losses], jnp.float32(0))
 
+    def has_own(self, method):
+        """Whether the model's class writes this method of `Compilation` itself."""
+        return getattr(type(self), method) is not getattr(Compilation, method)
+
     @property
     def computes_loss(self):
         """Whether the model's class writes `compute_loss`."""
-        return type(self).compute_loss is not Compilation.compute_loss
+        return self.has_own("compute_loss")
 
     @contextlib.contextmanager
     def usual_loss(self, function):

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from fkeras.core.symbol import Static, is_symbolic
-from fkeras.core.tree import unflatten
+from fkeras.core.tree import held, unflatten
 from fkeras.layers.contract import masks
 from fkeras.layers.contract.context import Context, Probed
 from fkeras.layers.contract.masks import carrying, mask_of, remember_mask
@@ -481,8 +481,7 @@ def metrics_of(layer):
     def is_metric(value):
         return all(hasattr(type(value), n) for n in ("init", "update", "merge", "result", "update_state"))
 
-    held = [v for n, v in layer.__dict__.items() if isinstance(v, (list, tuple, dict)) or is_metric(v)]
-    return [m for m in jax.tree.leaves(held, is_leaf=is_metric) if is_metric(m)]
+    return [m for m in held(list(layer.__dict__.values())) if is_metric(m)]
 
 
 @contextlib.contextmanager
