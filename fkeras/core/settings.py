@@ -329,7 +329,7 @@ def deserialize(config, custom_objects=None):
     """Builds the object that `config` describes, whichever family it belongs to; other values pass through."""
     with custom_object_scope(custom_objects or {}):
         if isinstance(config, (list, tuple)):
-            return [deserialize(c) for c in config]
+            return (tuple if isinstance(config, tuple) else list)(deserialize(c) for c in config)
         if not isinstance(config, dict):
             return config
         if not isinstance(config.get("class_name"), str) or "config" not in config:
