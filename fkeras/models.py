@@ -7,7 +7,7 @@ import numpy as np
 
 from fkeras.core.dtypes import STRING, dtype_name
 from fkeras.core.settings import deserialize, nearest, serialize, some, todays
-from fkeras.core.symbol import Symbol
+from fkeras.core.symbol import Symbol, is_symbolic
 from fkeras.core.tree import in_form, is_flat_dict
 from fkeras.graphs.graph import Graph, Traced, is_absent
 from fkeras.layers.contract import custom
@@ -122,7 +122,8 @@ class Model(Trainer, Layer):
                 raise ValueError(
                     f"{self.label}: nothing was given for its input {symbol.name!r}, which is not optional."
                 )
-            if len(w) != len(g) or any(a is not None and b is not None and a != b for a, b in zip(w, g, strict=True)):
+            inner = zip(w[1:], g[1:], strict=False)  # of how many rows it was made for, the layers say what depends
+            if len(w) != len(g) or any(a is not None and b is not None and a != b for a, b in inner):
                 raise ValueError(f"{self.label}: expected input of shape {w}, got {g}.")
 
     def compute_output_spec(self, x):
@@ -137,7 +138,8 @@ class Model(Trainer, Layer):
         if args:
             raise TypeError(f"{self.label} takes one argument: one array, or a list or dict of its inputs.")
         x = in_form(x, self._io.inputs)
-        return self._given_tree(x if isinstance(x, (list, tuple, dict)) else [x])
+        x = self._given_tree(x if isinstance(x, (list, tuple, dict)) else [x])
+        return jax.tree.map(_of_rank, x, self._io.inputs) if jax.tree.leaves(x) and not is_symbolic(x) else x
 
     def __getstate__(self):
         graph, state = self.graph, super().__getstate__()
@@ -434,6 +436,16 @@ def _same_input(symbol):
     """Returns a fresh input for what another model takes as `symbol`."""
     layer = symbol.node.layer
     return InputLayer(batch_shape=symbol.shape, dtype=dtype_name(symbol.dtype), name=f"{layer.name}_of").output
+
+
+def _of_rank(x, symbol):
+    """Returns an array at its input's rank, as Keras: with a last axis of size 1 put in or left out."""
+    if not isinstance(x, (np.ndarray, jax.Array)) or symbol.dtype == STRING:
+        return x
+    rank = len(symbol.shape)
+    if x.ndim == rank - 1 and symbol.shape[-1] == 1:
+        return x[..., None]
+    return x[..., 0] if x.ndim == rank + 1 and x.shape[-1] == 1 else x
 
 
 def _common(a, b):

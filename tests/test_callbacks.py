@@ -948,7 +948,7 @@ def test_numbers_and_times_read_as_in_keras(text, expected):
 def test_a_server_is_told_of_each_epoch(monkeypatch, keras):
     requests = pytest.importorskip("requests")
     sent = []
-    monkeypatch.setattr(requests, "post", lambda url, **about: sent.append((url, about)))
+    monkeypatch.setattr(requests, "post", lambda url, data=None, **about: sent.append((url, {"data": data} | about)))
     for k in (callbacks, keras.callbacks):
         for as_json in (False, True):
             monitor = k.RemoteMonitor("http://here:1", headers={"a": "b"}, send_as_json=as_json)
@@ -956,7 +956,7 @@ def test_a_server_is_told_of_each_epoch(monkeypatch, keras):
     assert sent[0][1]["data"].keys() == sent[2][1]["data"].keys() == {"data"}
     assert sent[1] == sent[3]
 
-    def fail(url, **about):
+    def fail(url, data=None, **about):
         raise requests.exceptions.ConnectionError
 
     monkeypatch.setattr(requests, "post", fail)

@@ -230,3 +230,88 @@ def test_a_mask_may_follow_the_input_by_position(keras):
         )
     with pytest.raises(TypeError, match="got 'mask' twice"):
         L.Softmax()(X[:, :, 0], mask, mask=mask)
+
+
+def test_configs_shapes_and_settings_are_as_in_keras(keras):
+    for k in (fkeras, keras):
+        assert k.layers.Conv2D(2, 3).get_config()["kernel_size"] == (3, 3)
+        assert k.layers.AdaptiveMaxPooling2D(4).get_config()["output_size"] == (4, 4)
+        layer = k.layers.Embedding(3, 2, mask_zero=True)
+        assert layer.supports_masking and not k.layers.Embedding(3, 2).supports_masking
+        layer.build()
+        assert tuple(layer.embeddings.shape) == (3, 2)
+        start = {"initial_table" if k is fkeras else "weights": np.ones((3, 2))}
+        layer = k.layers.Embedding(3, 2, **start)
+        np.testing.assert_array_equal(layer.embeddings, np.ones((3, 2)))
+        attention = k.layers.MultiHeadAttention(2, 2)
+        assert attention.compute_output_shape((2, 4, 8), (2, 3, 8), None) == (2, 4, 8)
+        with pytest.raises(ValueError, match=r"must be equal|expected query"):
+            attention.compute_output_shape((2, 4, 8), (2, 3, 8), (2, 1, 7))
+        attention.build((2, 4, 8), (2, 3, 8))
+        assert tuple(attention.query_dense.kernel.shape) == (8, 2, 2)
+        for trainable in ("yes", 1, None):
+            with pytest.raises(ValueError, match=r"boolean|True or False"):
+                k.layers.Dense(2, trainable=trainable)
+        for groups in (0, -2, 1.5, "32"):
+            with pytest.raises(ValueError, match="groups"):
+                k.layers.GroupNormalization(groups=groups)
+        y = k.layers.GroupNormalization(2, dtype="mixed_float16")(np.full((2, 4, 8), 70000.0, "float32"))
+        assert str(y.dtype) == "float16" and not np.isnan(np.asarray(y)).any()
+        layer = k.layers.Dense(2, lora_rank=2, kernel_regularizer="l2")
+        layer.build((None, 3))
+        assert len(layer.losses) == 2
+        mean = k.layers.Normalization(axis=2, mean=np.arange(5.0), variance=np.ones(5))
+        mean.build((2, 4, 5, 3))
+        assert tuple(mean.mean.shape) == (1, 1, 5, 1)
+    with pytest.raises(ValueError, match=r"build\(input_shape\) needs a shape, batch axis first"):
+        L.Dense(2).build()
+
+
+def test_settings_that_no_array_depends_on_may_be_set_anew(keras):
+    for k in (fkeras, keras):
+        layer = k.layers.Dense(2, activation="relu", kernel_initializer=k.initializers.Constant(-1.0))
+        model = k.Sequential([k.layers.Input((3,)), layer])
+        assert model.predict(np.ones((1, 3)), verbose=0).max() == 0
+        layer.activation = None if k is fkeras else k.activations.linear
+        if k is fkeras:  # Keras keeps the program that it compiled
+            assert model.predict(np.ones((1, 3)), verbose=0).max() == -3
+        np.testing.assert_array_equal(layer(np.ones((1, 3))), [[-3.0, -3.0]])
+
+
+def test_integers_reach_a_call_of_ones_own_as_they_are(keras):
+    seen = []
+    for k in (fkeras, keras):
+
+        class Look(k.layers.Layer):
+            def call(self, x):
+                seen.append([str(np.dtype(str(a.dtype))) for a in x])
+                return x[0]
+
+        Look()([np.zeros(1, "float64"), np.zeros(1, "int32")])
+    assert set(map(tuple, seen)) == {("float32", "int32")}
+
+
+def test_an_input_begins_with_a_symbol(keras):
+    for k in (fkeras, keras):
+        t = k.Input((3,), batch_size=2)
+        assert k.layers.InputLayer(input_tensor=t).output is t
+        assert tuple(k.Model(k.Input(tensor=t), k.layers.Dense(2)(t))(np.ones((2, 3), "float32")).shape) == (2, 2)
+        for other in ({"shape": (4,)}, {"batch_size": 5}, {"dtype": "float16"}):
+            with pytest.raises(ValueError, match="input_tensor"):
+                k.layers.InputLayer(input_tensor=t, **other)
+        for both in ({"shape": (2,)}, {"batch_size": 2}):
+            with pytest.raises(ValueError, match="batch_shape"):
+                k.layers.InputLayer(batch_shape=(2, 2), **both)
+
+
+def test_a_layer_inside_time_distributed_that_takes_a_mask_is_given_each_step_s(keras):
+    mask = np.array([[False, True], [True, True]])
+    found = []
+    for k in (fkeras, keras):
+
+        class Masked(k.layers.Layer):
+            def call(self, x, mask=None):
+                return x if mask is None else x * (mask[:, None] + 0.0)
+
+        found.append(np.asarray(k.layers.TimeDistributed(Masked())(X[:2, :2], mask=mask)))
+    np.testing.assert_allclose(*found)

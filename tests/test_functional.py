@@ -1,5 +1,7 @@
 """Graphs: shared layers, nesting, cuts, operators, clear errors, and ten classic architectures that train."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -388,3 +390,65 @@ def test_inference_models_cut_from_seq2seq_decode_step_by_step_and_keras_opens_t
     begin = [x[:, :1], np.zeros((2, 4), "float32"), np.ones((2, 4), "float32")]
     for got, want in zip(theirs(begin), decoder(begin), strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
+
+
+def test_a_model_called_on_arrays_takes_them_at_its_rank_and_any_number_of_rows(keras):
+    for k in (fkeras, keras):
+        x = k.layers.Input((3,), batch_size=2)
+        model = k.Model(x, k.layers.Dense(2)(x))
+        assert tuple(model(np.ones((2, 3, 1), "float32")).shape) == (2, 2)
+        assert tuple(model(np.ones((5, 3), "float32")).shape) == (5, 2)
+        x = k.layers.Input((1,))
+        assert tuple(k.Model(x, k.layers.Dense(2)(x))(np.ones(4, "float32")).shape) == (4, 2)
+
+
+def test_a_model_may_hold_a_list_that_holds_itself(tmp_path):
+    class Cyclic(fkeras.Model):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.blocks = []
+            self.blocks.append(self.blocks)
+            self.out = layers.Dense(2)
+
+        def call(self, x):
+            return self.out(x)
+
+    model, x = Cyclic(), np.ones((2, 3), "float32")
+    y = model(x)
+    model.save(str(tmp_path / "m.keras"))
+    again = fkeras.models.load_model(str(tmp_path / "m.keras"), custom_objects={"Cyclic": Cyclic})
+    np.testing.assert_allclose(again(x), y, rtol=1e-6)
+
+
+def test_objects_and_values_that_json_does_not_know_travel_in_configs(keras):
+    class Held(fkeras.layers.Layer):
+        def __init__(self, inner, **kwargs):
+            super().__init__(**kwargs)
+            self.inner = inner
+
+        def call(self, x):
+            return self.inner(x)
+
+        def get_config(self):
+            return {**super().get_config(), "inner": self.inner}
+
+    config = json.loads(json.dumps(fkeras.utils.serialize_keras_object(Held(layers.Dense(3)))))
+    again = fkeras.utils.deserialize_keras_object(config, custom_objects={"Held": Held})
+    assert again(np.ones((2, 4), "float32")).shape == (2, 3)
+    for value in (..., b"text", slice(None, 20, 2)):
+        config = json.loads(json.dumps(fkeras.utils.serialize_keras_object(value)))
+        assert config == keras.saving.serialize_keras_object(value)
+        assert fkeras.utils.deserialize_keras_object(config) == value
+
+
+def test_a_model_whose_compile_is_its_own_is_loaded_uncompiled(tmp_path):
+    class Own(fkeras.Sequential):
+        def compile(self, first, second):
+            super().compile(first, second)
+
+    model = Own([layers.Input((3,)), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.save(str(tmp_path / "m.keras"))
+    with pytest.warns(UserWarning, match=r"`compile\(\)` was not called as part of model loading"):
+        again = fkeras.models.load_model(str(tmp_path / "m.keras"), custom_objects={"Own": Own})
+    assert not again.compiled

@@ -291,7 +291,7 @@ def serialize(value):
         config = {
             "module": getattr(cls, "keras_module", family.module) if family else None,
             "class_name": cls.__name__,
-            "config": value.get_config(),
+            "config": serialize(value.get_config()),
             "registered_name": None if family else get_registered_name(cls),
         }
         if _shared is not None and hasattr(value, "own_and_inner"):
@@ -309,24 +309,39 @@ def serialize(value):
         return {
             "module": None,
             "class_name": type(value).__name__,
-            "config": value.get_config(),
+            "config": serialize(value.get_config()),
             "registered_name": get_registered_name(type(value)),
         }
+    for name, (kind, write, _) in _PLAIN.items():
+        if isinstance(value, kind):
+            return {"class_name": name, "config": {k: serialize(v) for k, v in write(value).items()}}
     if callable(value):
         name = next((n for r in Registry.all if (n := r.name_of(value))), None)
         return name or get_registered_name(value)
     raise TypeError(f"Cannot write {value!r} ({type(value).__name__}) into a config.")
 
 
+# Python's values that JSON does not know: Keras's name -> (kind, how it is written, how it is read).
+_PLAIN = {
+    "__ellipsis__": (type(...), lambda v: {}, lambda: ...),
+    "__bytes__": (bytes, lambda v: {"value": v.decode()}, lambda value: value.encode()),
+    "__slice__": (slice, lambda v: {"start": v.start, "stop": v.stop, "step": v.step}, slice),
+}
+
+
 def deserialize(config, custom_objects=None):
     """Builds the object that `config` describes, whichever family it belongs to; other values pass through."""
     with custom_object_scope(custom_objects or {}):
         if isinstance(config, (list, tuple)):
-            return [deserialize(c) for c in config]
+            return (tuple if isinstance(config, tuple) else list)(deserialize(c) for c in config)
         if not isinstance(config, dict):
             return config
         if not isinstance(config.get("class_name"), str) or "config" not in config:
             return {k: deserialize(v) for k, v in config.items()}
+        if config["class_name"] in _PLAIN:
+            given = deserialize(config["config"])
+            read = _PLAIN[config["class_name"]][2]
+            return read(*given.values()) if read is slice else read(**given)
         name = config["config"] if config["class_name"] == "function" else config["class_name"]
         families = sorted(Registry.all, key=lambda r: r.module != config.get("module"))
         family = next((r for r in families if name in r.entries), families[0])

@@ -3,6 +3,25 @@
 import jax
 
 
+def held(value):
+    """Yields what is in nested lists, tuples and dicts, each of these once: one may hold itself.
+
+    Example:
+        >>> loop = [1]
+        >>> loop.append(loop)
+        >>> list(held({"a": loop, "b": (2, [3])}))
+        [1, 2, 3]
+    """
+    seen, todo = set(), [value]
+    while todo:
+        one = todo.pop()
+        if not isinstance(one, (list, tuple, dict)):
+            yield one
+        elif id(one) not in seen:
+            seen.add(id(one))
+            todo.extend(reversed(list(one.values()) if isinstance(one, dict) else one))
+
+
 def flatten(tree, path=()):
     """Returns {path tuple: leaf} of a nested dict, in the dict's own order.
 

@@ -161,7 +161,7 @@ class Merge(Layer):
                 f"{self.label}: compute_mask expected a list of inputs, and a list of as many masks, got "
                 f"{_counted(inputs)} and {_counted(mask)}."
             )
-        return [None] * len(inputs) if mask is None else mask
+        return [None if m is None else jnp.asarray(m) for m in mask or [None] * len(inputs)]
 
 
 @layers.register

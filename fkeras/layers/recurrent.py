@@ -165,6 +165,14 @@ class StackedRNNCells(Layer):
         super()._ensure(first_shape(shape))
 
 
+def _handed_out(cell, states):
+    """Returns the states as a layer hands them out: of a stack, an array for a cell of one state that makes no list."""
+    if not isinstance(cell, StackedRNNCells):
+        return states
+    alone = [not isinstance(c.state_size, (list, tuple)) and not hasattr(c, "get_initial_state") for c in cell.cells]
+    return [s[0] if one else s for s, one in zip(states, alone, strict=True)]
+
+
 def _output_size(cell):
     size = getattr(cell, "output_size", None)
     return sizes_of(cell)[0] if size is None else size
@@ -417,7 +425,7 @@ class Recurrent(Layer):
                 after = after.astype(state[name].dtype)
                 state[name] = after if real is None else jnp.where(real, after, state[name])
         y = outputs.swapaxes(0, 1) if self.return_sequences else last
-        return (y, *states) if self.return_state else y, state
+        return (y, *_handed_out(self.cell, states)) if self.return_state else y, state
 
     def _fit(self, given, form):
         """Gives states the form and dtype of the cell's. Raises ValueError for a wrong number or shape of them."""

@@ -1,6 +1,7 @@
 """What `compile` was given, between a model and the training_config of Keras's files."""
 
 import inspect
+import warnings
 
 from fkeras import losses, metrics, optim
 from fkeras.core.settings import custom_object_scope, get_registered_name, serialize
@@ -71,6 +72,17 @@ def compile_from(model, config, where, custom_objects=None, age=TODAY):
     Raises:
         ValueError: A name or a setting in it is not known; the message names `where`.
     """
+    if model.has_own("compile"):
+        with custom_object_scope(custom_objects or {}):
+            if model.has_own("compile_from_config"):
+                model.compile_from_config(config)
+                return
+        warnings.warn(
+            f"{where}: `compile()` was not called as part of model loading because the model's `compile()` method is "
+            f"custom. Call it yourself, or write compile_from_config(self, config).",
+            stacklevel=4,
+        )
+        return
     with custom_object_scope(custom_objects or {}):
         part = "optimizer"
         try:

@@ -76,7 +76,7 @@ def clean(config):
         ValueError: The config holds a function's code, or a function call in place of a layer.
     """
     if isinstance(config, (list, tuple)):
-        return [clean(c) for c in config]
+        return (tuple if isinstance(config, tuple) else list)(clean(c) for c in config)
     if not isinstance(config, dict):
         return config
     if not (isinstance(config.get("class_name"), str) and "config" in config):

@@ -311,10 +311,14 @@ class Compilation(KerasForm):
         added = stateless.losses_of(preds)
         return sum([*parts, *(self.losses if added is None else added)], jnp.float32(0))
 
+    def has_own(self, method):
+        """Whether the model's class writes this method of `Compilation` itself."""
+        return getattr(type(self), method) is not getattr(Compilation, method)
+
     @property
     def computes_loss(self):
         """Whether the model's class writes `compute_loss`."""
-        return type(self).compute_loss is not Compilation.compute_loss
+        return self.has_own("compute_loss")
 
     @contextlib.contextmanager
     def usual_loss(self, function):

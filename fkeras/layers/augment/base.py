@@ -69,9 +69,9 @@ def limits(low, high, *, mirrored=False, open_low=False):
             begin = "(" if open_low else "["
             raise ValueError(f"expected a number or a pair of numbers in {begin}{low}, {high}], got {value!r}.")
         if len(pair) == 2:
-            return float(lower), float(upper)
+            return float(lower) + 0.0, float(upper) + 0.0  # -0.0 would not be the same config as 0.0
         f = abs(float(value))
-        return (-f if mirrored else max(-f, float(low)), f)
+        return (-f if mirrored else max(-f, float(low))) + 0.0, f
 
     return convert
 

@@ -343,8 +343,9 @@ class Equalization(ImageLayer):
     data_format: Any = setting(dtypes.data_format, None)
 
     def change(self, x, ctx):
-        x = to_unit(x, self.value_range) * 255
-        return from_unit(equalize(x, self.bins) / 255, self.value_range)
+        low, high = self.value_range
+        step = (high - low) / 255  # whole numbers stay whole where it is 1
+        return equalize((x - low) / step, self.bins) * step + low
 
 
 @layers.register

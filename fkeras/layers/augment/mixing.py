@@ -21,14 +21,15 @@ class Mixes(RandomImageLayer):
     def check_input(self, shape):
         if isinstance(shape, dict):
             shape = self._check_parts(shape)
-        if len(shape) != 4:
-            raise ValueError(f"{self.label}: expected a batch of images [B, H, W, C], got shape {tuple(shape)}.")
+        super().check_input(shape)
 
     def forward(self, params, state, x, ctx):
         if not ctx.training:
             return x, state
         parts = x if isinstance(x, dict) else {"images": x}
         images = parts["images"]
+        if images.ndim != 4:
+            raise ValueError(f"{self.label}: expected a batch of images [B, H, W, C], got shape {images.shape}.")
         partner = jax.random.permutation(rng.fold(ctx.layer_key(self.seed), "partner"), images.shape[0])
         shares = []
 

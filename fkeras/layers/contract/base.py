@@ -141,7 +141,8 @@ class Layer(Configured, kw_only=True):
                 if id(value) not in seen:  # under its first name
                     seen.add(id(value))
                     found[name] = value
-            elif isinstance(value, (list, tuple, dict)):
+            elif isinstance(value, (list, tuple, dict)) and id(value) not in seen:
+                seen.add(id(value))
                 for k, v in value.items() if isinstance(value, dict) else enumerate(value):
                     look(f"{name}_{k}", v)
 

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from fkeras.core.symbol import Static, is_symbolic
-from fkeras.core.tree import unflatten
+from fkeras.core.tree import held, unflatten
 from fkeras.layers.contract import masks
 from fkeras.layers.contract.context import Context, Probed
 from fkeras.layers.contract.masks import carrying, mask_of, remember_mask
@@ -487,9 +487,8 @@ def metrics_of(layer):
     def is_metric(value):
         return all(hasattr(type(value), n) for n in ("init", "update", "merge", "result", "update_state"))
 
-    named = [item for item in layer.__dict__.items() if item[0] not in _NO_METRICS]
-    held = [v for _, v in named if isinstance(v, (list, tuple, dict)) or is_metric(v)]
-    return [m for m in jax.tree.leaves(held, is_leaf=is_metric) if is_metric(m)]
+    values = [value for name, value in layer.__dict__.items() if name not in _NO_METRICS]
+    return [m for m in held(values) if is_metric(m)]
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fkeras import initializers
-from fkeras.core import host_random, rng, variable
+from fkeras.core import host_random, rng, tree, variable
 
 
 class Revision:
@@ -278,12 +278,10 @@ def hold_variables(layer):
 
 def hold(layer, value):
     """Makes a weight of a `keras.Variable`, and of those in a list, tuple or dict, which a layer holds."""
-    if isinstance(value, (list, tuple, dict)):
-        for one in value.values() if isinstance(value, dict) else value:
-            hold(layer, one)
-    elif isinstance(value, variable.Variable) and value.home is None and value.owns_array:
-        taken, name, n = declarations(layer), value.name, 1
-        while name in taken:
-            name, n = f"{value.name}_{n}", n + 1
-        about = value.regularizer, value.constraint, value.trainable, value.dtype
-        value.home = declare_weight(layer, name, Weight(value.shape, Given(value.current()), *about))
+    for one in tree.held(value):
+        if isinstance(one, variable.Variable) and one.home is None and one.owns_array:
+            taken, name, n = declarations(layer), one.name, 1
+            while name in taken:
+                name, n = f"{one.name}_{n}", n + 1
+            about = one.regularizer, one.constraint, one.trainable, one.dtype
+            one.home = declare_weight(layer, name, Weight(one.shape, Given(one.current()), *about))
