@@ -13,6 +13,7 @@ import pytest
 import fkeras
 from fkeras import layers
 from fkeras.distribute import DataParallel
+from fkeras.distribute import run as launch
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(107, 6)).astype("float32")  # batches of 20 and one of 7: neither splits evenly over 8
@@ -341,6 +342,73 @@ def test_processes_that_disagree_are_told_so(tmp_path):
     first = "fkeras.utils.set_random_seed(rank)"
     status, printed = job(tmp_path, 2, 1, first=first, then="model.fit(x, y, verbose=0)")
     assert status != 0 and "processes disagree on the seed" in printed, printed
+
+
+DISAGREE = """
+def compiled(rate=0.1, loss="sparse_categorical_crossentropy", metrics=("accuracy",)):
+    model.compile(fkeras.optimizers.SGD(rate), loss, metrics=list(metrics))
+def tried(x=x, y=y, **options):
+    try:
+        model.fit(x, y, verbose=0, **options)
+    except ValueError as err:
+        print(f"process {rank}: {str(err)[:110]}", flush=True)
+    else:
+        print(f"process {rank}: trained", flush=True)
+compiled(); tried()
+compiled(0.1 + 0.1 * rank); tried()
+compiled(); model.optimizer.learning_rate = 0.5 - 0.1 * rank; tried()
+compiled(metrics=["accuracy"] * (1 - rank)); tried()
+compiled(loss=fkeras.losses.SparseCategoricalCrossentropy(from_logits=bool(rank))); tried()
+compiled(); tried(x[: 50 - rank * 10], y[: 50 - rank * 10], steps_per_epoch=1)
+tried(x + rank)
+tried(validation_data=(x, y[::-1] if rank else y))
+model.layers[0].trainable = not rank; compiled(); tried()
+"""
+
+
+def test_processes_that_differ_in_settings_or_data_are_told_so_by_name(tmp_path):
+    """Shapes and steps agree in all of them: they would train, each a model of its own."""
+    status, printed = job(tmp_path, 2, 1, then=DISAGREE)
+    assert status == 0, printed
+    optimizer, compiled = "optimizer and its settings", "losses, metrics and settings of compile"
+    said = ["", optimizer, optimizer, compiled, compiled, "number of rows", "data", "validation data",
+            "weights that are trained"]  # fmt: skip
+    for rank in range(2):
+        got = [line.partition(f"process {rank}: ")[2] for line in printed.splitlines() if f"] process {rank}: " in line]
+        assert len(got) == len(said), printed
+        for line, what in zip(got, said, strict=True):
+            assert line.startswith(f"fit: processes disagree on the {what}:" if what else "trained"), (line, what)
+
+
+def started_jobs(tmp_path, text, **options):
+    """Runs plain processes without JAX; returns (status, seconds)."""
+    script = tmp_path / "plain.py"
+    script.write_text("import os, signal, sys, time\nrank = int(os.environ['FKERAS_PROCESS'])\n" + text)
+    start = time.monotonic()
+    return launch.run(3, [sys.executable, str(script)], **options), time.monotonic() - start
+
+
+@pytest.mark.parametrize("rank", [0, 1, 2])
+def test_a_process_that_fails_is_noticed_whichever_it_is(rank, tmp_path, monkeypatch):
+    monkeypatch.setattr(launch, "GRACE", 0.3)
+    status, seconds = started_jobs(tmp_path, f"if rank == {rank}: sys.exit(3)\ntime.sleep(60)")
+    assert status == 3 and seconds < 30
+
+
+def test_a_process_that_stays_stopped_ends_the_others(tmp_path, capfd):
+    text = "if rank == 1: os.kill(os.getpid(), signal.SIGSTOP)\ntime.sleep(60)"
+    status, seconds = started_jobs(tmp_path, text, timeout=0.5)
+    assert status == 75 and seconds < 30
+    assert "[1] was stopped for" in capfd.readouterr().err
+    text = """
+if rank == 1:
+    if os.fork() == 0:  # goes on before the time is up
+        time.sleep(0.4)
+        os.kill(os.getppid(), signal.SIGCONT)
+        os._exit(0)
+    os.kill(os.getpid(), signal.SIGSTOP)
+"""
+    assert started_jobs(tmp_path, text, timeout=20.0)[0] == 0
 
 
 def test_initialize_after_jax_was_used_says_so():

@@ -9,6 +9,7 @@ import hashlib
 import os
 import sys
 import threading
+import zlib
 
 import jax
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from fkeras.core import rng, tree
 
 TIMEOUT = 300  # seconds that a process waits for the others
+DIGESTED = 1 << 28  # bytes of an array that are compared over processes; of a larger one every n-th row
 _timeout = TIMEOUT
 
 
@@ -77,6 +79,46 @@ def gathered(value):
         return np.asarray(multihost_utils.process_allgather(np.asarray(value))).reshape(-1, *np.shape(value))
 
 
+def facts_of(model, source, validation=None):
+    """Returns {words: plain value} of what every process of a training has to have alike, for `check_agreement`.
+
+    Data are compared where they lie in memory: of streams every process gives its own.
+    """
+    compiled = {name: value for name, value in model._compile_arguments.items() if name != "optimizer"}
+    facts = {
+        "optimizer and its settings": _plain(model.optimizer),
+        "losses, metrics and settings of compile": _plain(compiled),
+        "weights that are trained": sorted(map(str, model.trained_paths())),
+    }
+    for what, given in (("", source), ("validation ", validation)):
+        if given is not None and given.in_memory:
+            facts[f"number of {what}rows"] = given.rows
+            facts[f"{what}data"] = [_sum(a) for a in given.columns.all()]
+    return facts
+
+
+def _plain(value):
+    """Returns settings without what differs from process to process, such as addresses."""
+    if isinstance(value, dict):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    if value is None or isinstance(value, (bool, int, float, str, bytes)):
+        return value
+    if isinstance(value, (np.ndarray, np.generic, jax.Array)):
+        return _sum(np.asarray(value))
+    config = {}
+    if not isinstance(value, type) and hasattr(value, "get_config"):
+        with contextlib.suppress(Exception):  # one that cannot be written down is compared by its name
+            config = _plain(value.get_config())
+    return getattr(value, "__qualname__", type(value).__qualname__), config
+
+
+def _sum(array):
+    rows = array[:: max(1, -(-array.nbytes // DIGESTED))] if array.ndim else array
+    return f"{array.dtype}{list(array.shape)} {zlib.crc32(np.ascontiguousarray(rows).view(np.uint8).data):08x}"
+
+
 def check_agreement(model, facts, weights=True):
     """Compares model and settings over all processes before training.
 
@@ -108,7 +150,7 @@ def check_agreement(model, facts, weights=True):
 
 def _digest(value):
     hashed = hashlib.sha256()
-    for part in value if isinstance(value, list) else [repr(value).encode()]:
+    for part in value if isinstance(value, list) and value and isinstance(value[0], bytes) else [repr(value).encode()]:
         hashed.update(part)
     return np.frombuffer(hashed.digest(), np.uint32)
 

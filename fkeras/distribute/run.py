@@ -1,7 +1,7 @@
 """Starts several local processes of one script: `python -m fkeras.distribute.run --processes 2 train.py ...`.
 
 To try out what will run on several hosts. The script calls `fkeras.distribute.initialize()` first. The outputs of the
-processes are passed on, each line with its process's number; if one fails, the others are ended.
+processes are passed on, each line with its process's number; if one fails, or stays stopped, the others are ended.
 """
 
 import argparse
@@ -13,9 +13,12 @@ import threading
 import time
 
 GRACE = 5.0  # seconds that the other processes have to end by themselves after one failed
+TIMEOUT = 300.0  # seconds that a process may be stopped
+TICK = 0.05
+STOPPED = 75  # exit status where a stopped process ended the job
 
 
-def run(processes, command, devices=None, env=None):
+def run(processes, command, devices=None, env=None, timeout=TIMEOUT):
     """Runs `command` in so many processes and returns the first exit status that is not 0, or 0.
 
     Args:
@@ -23,6 +26,7 @@ def run(processes, command, devices=None, env=None):
         command: List of strings: what each of them runs.
         devices: Virtual CPU devices of each process, or None for what there is.
         env: Environment, by default this process's.
+        timeout: Seconds after which a process that is stopped (SIGSTOP, a debugger) ends the job, with status 75.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -43,12 +47,15 @@ def run(processes, command, devices=None, env=None):
     for reader in readers:
         reader.start()
     try:
-        status = _wait(started)
+        status = _wait(started, timeout)
     finally:
         for process in started:
             process.kill()
-    for reader in readers:
+            process.wait()
+    for reader, process in zip(readers, started, strict=True):
         reader.join(timeout=1.0)
+        if not reader.is_alive():  # else what the process started holds the other end
+            process.stdout.close()
     return status
 
 
@@ -57,29 +64,48 @@ def _pass_on(number, process):
         print(f"[{number}] {line}", end="", flush=True)
 
 
-def _wait(started):
-    """Waits for all processes, or for `GRACE` seconds after the first that failed."""
-    failed, until = 0, None
-    while any(p.poll() is None for p in started):
-        if not failed:
-            failed = next((p.returncode for p in started if p.returncode), 0)
-            until = time.monotonic() + GRACE
-        elif time.monotonic() > until:
+def _wait(started, timeout):
+    """Waits for all processes, or `GRACE` seconds for the others of one that failed, `timeout` for one that is stopped.
+
+    Time is counted in rounds of this loop: where the whole job was stopped and goes on (Ctrl-Z, fg), none has passed.
+    """
+    failed, grace, stopped = 0, GRACE, {}
+    while None in [p.poll() for p in started]:  # each is asked: one that failed may stand behind one that runs
+        failed = failed or next((p.returncode for p in started if p.returncode), 0)
+        grace -= TICK * bool(failed)
+        for i, process in enumerate(started):
+            stopped[i] = stopped.get(i, 0.0) + TICK if _is_stopped(process, stopped.get(i, 0.0) > 0) else 0.0
+            if stopped[i] > timeout and not failed:
+                print(f"[{i}] was stopped for {timeout:.0f} s: the job ends.", file=sys.stderr, flush=True)
+                return STOPPED
+        if grace <= 0:
             return failed
-        time.sleep(0.05)
+        time.sleep(TICK)
     return failed or next((p.returncode for p in started if p.returncode), 0)
+
+
+def _is_stopped(process, before):
+    """Whether a child is stopped, given whether it was before. Leaves its exit status where it is."""
+    if process.returncode is not None or not hasattr(os, "waitid"):
+        return False
+    try:
+        event = os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WCONTINUED | os.WNOHANG)
+    except ChildProcessError:
+        return False
+    return before if event is None else event.si_code in (os.CLD_STOPPED, os.CLD_TRAPPED)
 
 
 def main():
     parser = argparse.ArgumentParser(prog="python -m fkeras.distribute.run", description=__doc__)
     parser.add_argument("--processes", type=int, required=True, help="how many processes to start")
     parser.add_argument("--devices", type=int, help="virtual CPU devices of each process")
+    parser.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds after which a stopped process ends all")
     parser.add_argument("script", help="the Python script that every process runs")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments of the script")
     given = parser.parse_args()
     if given.processes < 1:
         parser.error("--processes: expected at least 1")
-    return run(given.processes, [sys.executable, given.script, *given.arguments], given.devices)
+    return run(given.processes, [sys.executable, given.script, *given.arguments], given.devices, timeout=given.timeout)
 
 
 if __name__ == "__main__":

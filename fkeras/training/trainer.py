@@ -140,6 +140,7 @@ class Trainer(Compilation):
             parallel.announce(devices)
         if devices.parts > 1:
             facts = {"batch_size": source.batch_size, "number of steps": steps, "epochs": epochs, "seed": self._seed}
+            facts |= processes.facts_of(self, source, validation)
             processes.check_agreement(self, facts, weights=not len(self.compile_report()))
         survival = survive.of(self, resume, source, validation, callbacks, devices, steps)
         with survival.running(), self._settled(), norms.watched(self, callbacks):
