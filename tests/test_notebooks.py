@@ -34,7 +34,13 @@ def source(cell):
 
 
 def test_all_notebooks_are_there():
-    assert [path.stem for path in NOTEBOOKS] == ["01_quickstart", "02_cnn", "03_many_devices", "04_functional_core"]
+    assert [path.stem for path in NOTEBOOKS] == [
+        "01_quickstart",
+        "02_cnn",
+        "03_many_devices",
+        "04_functional_core",
+        "05_images_and_resume",
+    ]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
