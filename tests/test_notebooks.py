@@ -68,4 +68,4 @@ def test_the_notebook_is_committed_as_it_ran(path):
     text = path.read_text()
     assert len(text) < 400_000
     assert not re.search(r"/home/|/tmp/|/root/|/work/|/usr/|\.local/|ipykernel_\d+", text)  # no machine's paths
-    assert "%pip install" in text and "find_spec" in text
+    assert "%pip install" in text and "find_spec" in text and "device.platform" in text

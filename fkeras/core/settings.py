@@ -441,7 +441,7 @@ class Configured:
             own[name] = field
             if name in cls.__dict__:
                 delattr(cls, name)  # instances hold the values; a default on the class would hide mistakes
-        if cls.__module__.startswith("fkeras.") and "__doc__" in cls.__dict__:  # a user's own stays as it is written
+        if cls.__module__.startswith("fkeras.") and cls.__dict__.get("__doc__"):  # a user's own stays as it is written
             cls.__doc__ = ClassDoc(cls.__doc__)
         cls._own_fields = own
         cls._fields = dict(own)  # a class's own settings come first, then what it inherits: Keras's positions
