@@ -31,7 +31,10 @@ __all__ = [
 
 
 def list_devices(device_type=None):
-    """Returns the names of the devices, such as ["cpu:0"]; of all kinds, or of "cpu", "gpu" or "tpu".
+    """Returns the names of the devices, such as ["cpu:0"].
+
+    Args:
+        device_type: "cpu", "gpu" or "tpu"; None for those that JAX uses by default.
 
     Example:
         >>> list_devices("cpu")[0]
@@ -42,7 +45,11 @@ def list_devices(device_type=None):
 
 
 def get_device_count(device_type=None):
-    """Returns how many devices there are."""
+    """Returns how many devices there are.
+
+    Args:
+        device_type: As in `list_devices`.
+    """
     return len(list_devices(device_type))
 
 
@@ -213,7 +220,12 @@ class ModelParallel:
 
 
 def distribute_tensor(tensor, layout):
-    """Returns the array laid over devices as a `TensorLayout` or a `jax.sharding.Sharding` says."""
+    """Returns an array laid over devices.
+
+    Args:
+        tensor: Array.
+        layout: `TensorLayout` or `jax.sharding.Sharding`.
+    """
     return jax.device_put(tensor, layout.backend_layout if isinstance(layout, TensorLayout) else layout)
 
 
@@ -223,7 +235,10 @@ def distribution():
 
 
 def set_distribution(value):
-    """Sets on which devices models train that were not told by `compile(distribute=...)`; None for the usual choice.
+    """Sets on which devices models train that were not told by `compile(distribute=...)`.
+
+    Args:
+        value: `DataParallel`, or None for the usual choice.
 
     Raises:
         TypeError: Something else than a `DataParallel` or None.

@@ -33,10 +33,11 @@ __all__ = [
 _SHOWN = set(  # by `dir(model)`
     """
     add apply build built compile compile_report compiled compute_output_shape count_params dtype evaluate export
-    find_learning_rate fit forecast from_config get_config get_layer get_weights history init input_names input_shape inputs layers load_weights loss
-    losses metrics metrics_names name non_trainable_weights optimizer output_names output_shape outputs params pop
-    predict predict_on_batch save save_weights set_weights state stop_training summary test_on_batch test_step to_json
-    train_on_batch train_step trainable trainable_weights weights
+    find_learning_rate fit forecast from_config get_config get_layer get_weights history init input_names
+    input_shape inputs layers load_weights loss losses metrics metrics_names name non_trainable_weights optimizer
+    output_names output_shape outputs params pop predict predict_on_batch save save_weights set_weights state
+    stop_training summary test_on_batch test_step to_json train_on_batch train_step trainable trainable_weights
+    weights
     """.split()
 )
 
@@ -328,7 +329,8 @@ class Model(Trainer, Layer):
             expand_nested: List the layers of models inside the model too.
             show_trainable: Add a column that says whether the layer is trained.
             layer_range: Pair of layer names to begin and end with.
-            flops: Add the operations that each layer takes to predict one row: a multiplication and an addition are two.
+            flops: Add the operations that each layer takes to predict one row: a multiplication and an addition are
+                two.
         """
         from fkeras.utils.summary import summary
 

@@ -109,6 +109,7 @@ def Input(shape=None, batch_size=None, dtype=None, batch_shape=None, name=None, 
         shape: Without the batch axis; None where a size is not known.
         batch_size: Size of the batch axis, or None.
         dtype: Of the values, "float32" by default; "string" for text.
+        tensor: Symbol to begin with, in place of a new one.
         batch_shape: Shape with the batch axis, instead of `shape` and `batch_size`.
         name: Name of the input; by default "input_layer", counted.
         kwargs: `optional=True`: None may be given for it, and the layers called on it get None.

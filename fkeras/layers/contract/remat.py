@@ -85,7 +85,10 @@ def forward_masked(layer, params, state, x, ctx):
 
 
 def remat(f):
-    """Returns `f`, which keeps nothing for its gradient but its arguments.
+    """Returns a function that keeps nothing for its gradient but its arguments.
+
+    Args:
+        f: Pure function of arrays.
 
     Example:
         >>> float(jax.grad(remat(lambda x: jnp.sin(jnp.sin(x))))(0.0))
