@@ -347,7 +347,9 @@ class Model(Trainer, Layer):
     def __dir__(self):
         """Lists what users need: Tab shows no more than fits a screen. All other attributes are there as well."""
         theirs = (c for c in type(self).__mro__ if not c.__module__.startswith(("fkeras.", "builtins")))
-        found = {name for cls in theirs for name in vars(cls)} | {n for n in self.__dict__ if not hasattr(Model, n)}
+        found = {name for part in [*theirs, self] for name in vars(part) if not hasattr(Model, name)} - set(
+            self._fields
+        )
         ours = {name for name in _SHOWN if name in self.__dict__ or hasattr(type(self), name)}
         return sorted(ours | {name for name in found if not name.startswith("_")})
 
