@@ -355,3 +355,12 @@ def test_noise_and_order_are_new_in_every_step_and_epoch(scaled):
         made.fit(x, x[:, :1], batch_size=4 if noise else 1, epochs=4, callbacks=[watch], verbose=0)
     noisy, ordered = seen[:4], [tuple(seen[i : i + 4]) for i in range(4, 20, 4)]
     assert len(set(noisy)) == 4 and len(set(ordered)) > 1
+
+
+def test_the_largest_of_normalized_values_is_found_by_its_gradient():
+    """Behind BatchNormalization it may be computed anew and rounded otherwise; the gradient was 0 / 0."""
+    x = np.random.default_rng(0).uniform(-1, 1, (8, 16, 16, 1)).astype("float32")
+    parts = [fkeras.layers.Conv2D(4, 3, activation="relu"), fkeras.layers.BatchNormalization()]
+    model = fkeras.Sequential([fkeras.Input((16, 16, 1)), *parts, fkeras.layers.GlobalMaxPooling2D()])
+    model.compile("adam", "mse")
+    assert np.isfinite(model.fit(x, np.ones((8, 4)), epochs=2, batch_size=4, verbose=0).history["loss"]).all()
