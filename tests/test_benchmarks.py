@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from benchmarks import compare, import_time, table
+from benchmarks import augment, compare, import_time, table
 from benchmarks.worker import PEERS
 from benchmarks.workloads import WORKLOADS
 
@@ -75,3 +75,11 @@ def test_names_that_do_not_exist_are_refused(capsys):
     with pytest.raises(SystemExit):
         compare.main(["--peers", "caffe"])
     assert f"unknown name 'caffe'; known: {', '.join(PEERS)}" in capsys.readouterr().err
+
+
+def test_the_comparison_on_varied_pictures_measures_each_kind():
+    found = augment.run(["fkeras"], ["folder"], 1, 8, 0.1)
+    assert found["folder"]["fkeras"][0] > 0
+    assert augment.measure("fkeras", "small", None, 0.05) > 0
+    text = augment.table({"small": {"fkeras": [3.0, 2.0, 4.0], "keras-jax": [1.0, 1.0, 1.0]}})
+    assert "| steps/s, 64 of 32 x 32 | 3 | 1 (3.00x) |" in text

@@ -386,3 +386,12 @@ def test_hooks_of_batches_are_called_once_for_each_execution_with_keras_indices(
         ours, theirs = seen(fkeras, steps), seen(keras, steps)
         assert ours[0] == theirs[0], steps
         np.testing.assert_allclose(ours[1][0], theirs[1][0], rtol=1e-5)
+
+
+def test_the_largest_of_normalized_values_is_found_by_its_gradient():
+    """Behind BatchNormalization it may be computed anew and rounded otherwise; the gradient was 0 / 0."""
+    x = np.random.default_rng(0).uniform(-1, 1, (8, 16, 16, 1)).astype("float32")
+    parts = [fkeras.layers.Conv2D(4, 3, activation="relu"), fkeras.layers.BatchNormalization()]
+    model = fkeras.Sequential([fkeras.Input((16, 16, 1)), *parts, fkeras.layers.GlobalMaxPooling2D()])
+    model.compile("adam", "mse")
+    assert np.isfinite(model.fit(x, np.ones((8, 4)), epochs=2, batch_size=4, verbose=0).history["loss"]).all()

@@ -173,7 +173,13 @@ class GlobalMaxPooling(GlobalPooling):
     """Maximum over all of space."""
 
     def forward(self, params, state, x, ctx):
-        return self.flat(jnp.max(self.channels_last(x), tuple(range(1, x.ndim - 1)))), state
+        # The gradient looks for the largest by its value: computed anew, and rounded otherwise, it would not be found.
+        x = (
+            kernels.computed_once(self.channels_last(x))
+            if jnp.issubdtype(x.dtype, jnp.floating)
+            else self.channels_last(x)
+        )
+        return self.flat(jnp.max(x, tuple(range(1, x.ndim - 1)))), state
 
 
 class GlobalAveragePooling(GlobalPooling):
