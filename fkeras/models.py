@@ -140,7 +140,10 @@ class Model(Trainer, Layer):
             raise TypeError(f"{self.label} takes one argument: one array, or a list or dict of its inputs.")
         x = in_form(x, self._io.inputs)
         x = self._given_tree(x if isinstance(x, (list, tuple, dict)) else [x])
-        return jax.tree.map(_of_rank, x, self._io.inputs) if jax.tree.leaves(x) and not is_symbolic(x) else x
+        leaves, form = jax.tree.flatten(x)
+        if is_symbolic(x) or len(leaves) != len(self._io.input_symbols):
+            return x
+        return jax.tree.unflatten(form, map(_of_rank, leaves, self._io.input_symbols))
 
     def __getstate__(self):
         graph, state = self.graph, super().__getstate__()
