@@ -181,3 +181,18 @@ def test_a_sum_of_one_value_for_the_batch_counts_once_or_as_it_is_weighed(make, 
     want = theirs.evaluate(X[:20], y, batch_size=8, verbose=0)
     np.testing.assert_allclose(ours.evaluate(X[:20], y, batch_size=8, verbose=0), want, rtol=1e-5)
     np.testing.assert_allclose(ours.get_weights()[0], theirs.get_weights()[0], rtol=1e-4, atol=1e-6)
+
+
+def test_the_mask_of_a_normalized_layer_is_that_of_the_layer_inside(keras):
+    """Real Keras declares none, but its tensors carry it on: losses leave padding out."""
+    x = np.random.default_rng(0).normal(size=(6, 5, 2)).astype("float32")
+    x[:, 3:] = 0
+    y = np.random.default_rng(1).normal(size=(6, 5, 3)).astype("float32")
+    found = []
+    for k in (keras, fkeras):
+        layers = [k.layers.Masking(), k.layers.SpectralNormalization(k.layers.Dense(3, bias_initializer="ones"))]
+        found.append(k.Sequential([k.Input((5, 2)), *layers]))
+        found[-1].set_weights(found[0].get_weights())
+        found[-1].compile("sgd", "mse")
+    losses = [[float(model.train_on_batch(x, y)) for _ in range(3)] for model in found]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
