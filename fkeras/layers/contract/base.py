@@ -134,16 +134,18 @@ class Layer(Configured, kw_only=True):
 
     def children(self):
         """Returns {key in the parameter tree: layer} of the layers inside this one."""
-        found, seen = {}, set()
+        found, seen, within = {}, set(), []
 
         def look(name, value):
             if isinstance(value, Layer):
                 if id(value) not in seen:  # under its first name
                     seen.add(id(value))
                     found[name] = value
-            elif isinstance(value, (list, tuple, dict)):
+            elif isinstance(value, (list, tuple, dict)) and id(value) not in within:  # a list may hold itself
+                within.append(id(value))
                 for k, v in value.items() if isinstance(value, dict) else enumerate(value):
                     look(f"{name}_{k}", v)
+                within.pop()
 
         for name, value in self.__dict__.items():
             if name not in _NO_CHILDREN:

@@ -410,8 +410,17 @@ def metrics_of(layer):
     def is_metric(value):
         return all(hasattr(type(value), n) for n in ("init", "update", "merge", "result", "update_state"))
 
-    held = [v for n, v in layer.__dict__.items() if isinstance(v, (list, tuple, dict)) or is_metric(v)]
-    return [m for m in jax.tree.leaves(held, is_leaf=is_metric) if is_metric(m)]
+    def walk(value):
+        if is_metric(value):
+            yield value
+        elif isinstance(value, (list, tuple, dict)) and id(value) not in within:  # a list may hold itself
+            within.append(id(value))
+            for one in value.values() if isinstance(value, dict) else value:
+                yield from walk(one)
+            within.pop()
+
+    within = []
+    return [metric for value in layer.__dict__.values() for metric in walk(value)]
 
 
 @contextlib.contextmanager
