@@ -198,7 +198,7 @@ def _heads(r, s):
 def _crop(r, s):
     rank = len(s) - 1
     if rank == 1:
-        return {"cropping": _one(r, (1, 0), (0, 1), (0, 0) if s[0] < 3 else 1)}
+        return {"cropping": (0, 0) if s[0] < 3 else _one(r, (1, 0), (0, 1), 1)}
     return {"cropping": ((0, int(s[0] > 1)), (int(s[1] > 1), 0))}
 
 

@@ -150,3 +150,33 @@ def test_a_learning_rate_below_zero_is_refused(kind, value):
             run()
         check(error, "expected a learning rate >= 0, got -")
     assert float(optimizer.learning_rate) == 0.5 and float(cls(0.0).learning_rate) == 0.0
+
+
+class Cyclic(L.Layer):
+    """Holds a list that holds itself, which is nobody's business until it is to be written."""
+
+    def __init__(self, told=None, **kwargs):
+        super().__init__(**kwargs)
+        self.told, self.own = told, [L.Dense(3)]
+        self.own.append({"again": self.own})
+
+    def call(self, x):
+        return self.own[0](x)
+
+    def get_config(self):
+        return super().get_config() | ({} if self.told is None else {"told": self.told})
+
+
+def test_a_list_that_holds_itself_is_no_endless_recursion(tmp_path):
+    model = fkeras.Sequential([fkeras.Input((3,)), Cyclic(), L.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(np.ones((4, 3)), np.ones((4, 1)), verbose=0)
+    assert len(model.get_weights()) == 4
+    model.save(tmp_path / "m.keras")
+    told = {"one": 1}
+    told["all"] = [told]
+    for layer in (Cyclic(told), L.Lambda(lambda x, **given: x, arguments=told)):
+        model = fkeras.Sequential([fkeras.Input((3,)), layer, L.Dense(1)])
+        for name in ("m.keras", "m.h5"):
+            with pytest.raises(ValueError, match="cannot be written: the config of a layer in it holds itself"):
+                model.save(tmp_path / name)

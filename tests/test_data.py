@@ -1,5 +1,6 @@
 """Sources of batches and what becomes of arguments on the way to them: without models where that is possible."""
 
+import contextlib
 import os
 
 import h5py
@@ -314,3 +315,25 @@ def test_a_compiled_function_that_still_reads_a_block_holds_its_memory():
         pool.empty((200, 200), np.dtype("float32"))[...] = np.nan  # while it computes
         expected = found if expected is None else expected
         assert float(found) == float(expected) and np.isfinite(float(found))
+
+
+@pytest.mark.parametrize("shuffle", [True, False, "batch"])
+@pytest.mark.parametrize("kind", ["hdf5", "memmap"])
+def test_a_file_that_is_cut_short_while_it_trains_is_an_error(kind, shuffle, tmp_path):
+    """Touching a page of a memory map that is gone ends the process (SIGBUS), and HDF5 reads zeros."""
+    path, x = str(tmp_path / "x"), np.ones((4000, 64), "float32")
+    with contextlib.ExitStack() as files:
+        if kind == "hdf5":
+            with h5py.File(path, "w") as file:
+                file["x"] = x
+            data = files.enter_context(h5py.File(path, "r"))["x"]
+        else:
+            x.tofile(path)
+            data = np.memmap(path, "float32", "r", shape=x.shape)
+        model = fkeras.Sequential([fkeras.Input((64,)), fkeras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        cut = fkeras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: os.truncate(path, 20000))
+        with pytest.raises(OSError, match="cannot read rows: the file has 20000 bytes, expected 102"):
+            model.fit(data, x[:, :1], epochs=5, shuffle=shuffle, verbose=0, callbacks=[cut])
+        with pytest.raises(OSError, match="the file has 20000 bytes"):
+            model.predict(data, verbose=0)

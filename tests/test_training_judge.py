@@ -153,3 +153,46 @@ def test_train_on_batch_agrees_with_keras(keras):
     assert list(got) == list(want)
     np.testing.assert_allclose(list(got.values()), list(want.values()), rtol=1e-4)
     np.testing.assert_allclose(ours.predict_on_batch(X[:3]), theirs.predict_on_batch(X[:3]), rtol=1e-4, atol=1e-5)
+
+
+def own_sum(k):
+    class Largest(k.losses.Loss):
+        def call(self, y_true, y_pred):
+            return abs(y_true - y_pred).max()
+
+    return Largest(reduction="sum")
+
+
+@pytest.mark.parametrize("weighed", [False, True])
+@pytest.mark.parametrize("make", [lambda k: k.losses.Dice(reduction="sum"), lambda k: k.losses.Tversky(reduction="sum"),
+                                  lambda k: k.losses.MeanSquaredError(reduction="sum"), own_sum],
+                         ids="dice tversky mse own".split())  # fmt: skip
+def test_a_sum_of_one_value_for_the_batch_counts_once_or_as_it_is_weighed(make, weighed, keras):
+    """Weights of one that a step makes where none were given multiplied it by the number of rows."""
+    y = (TARGET[:20] > 0).astype("float32")
+    options = {"sample_weight": np.linspace(0.5, 2, 20).astype("float32")} if weighed else {}
+    theirs, ours, found = mlp(keras, 2, "sigmoid"), mlp(fkeras, 2, "sigmoid"), []
+    ours.set_weights(theirs.get_weights())
+    for model, k in ((theirs, keras), (ours, fkeras)):
+        model.compile("sgd", make(k))
+        fitted = model.fit(X[:20], y, batch_size=8, epochs=2, shuffle=False, verbose=0, **options)
+        found.append(fitted.history["loss"])
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-5)
+    want = theirs.evaluate(X[:20], y, batch_size=8, verbose=0)
+    np.testing.assert_allclose(ours.evaluate(X[:20], y, batch_size=8, verbose=0), want, rtol=1e-5)
+    np.testing.assert_allclose(ours.get_weights()[0], theirs.get_weights()[0], rtol=1e-4, atol=1e-6)
+
+
+def test_the_mask_of_a_normalized_layer_is_that_of_the_layer_inside(keras):
+    """Real Keras declares none, but its tensors carry it on: losses leave padding out."""
+    x = np.random.default_rng(0).normal(size=(6, 5, 2)).astype("float32")
+    x[:, 3:] = 0
+    y = np.random.default_rng(1).normal(size=(6, 5, 3)).astype("float32")
+    found = []
+    for k in (keras, fkeras):
+        layers = [k.layers.Masking(), k.layers.SpectralNormalization(k.layers.Dense(3, bias_initializer="ones"))]
+        found.append(k.Sequential([k.Input((5, 2)), *layers]))
+        found[-1].set_weights(found[0].get_weights())
+        found[-1].compile("sgd", "mse")
+    losses = [[float(model.train_on_batch(x, y)) for _ in range(3)] for model in found]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)

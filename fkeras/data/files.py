@@ -33,6 +33,7 @@ def mapped(a):
     if not a.size or a.id.get_storage_size() != a.nbytes:  # nothing was written yet
         return a
     with os.fdopen(os.dup(a.file.id.get_vfd_handle()), "rb") as file:  # the file that h5py has open, whatever its name
+        _check_size(a.file.filename, os.fstat(file.fileno()).st_size, start + a.nbytes)  # HDF5 reads zeros there
         found = np.memmap(file, a.dtype, "r", start, a.shape)
     found.filename = a.file.filename
     return found
@@ -81,7 +82,12 @@ class SparseRows:
 
 
 def read_rows(a, rows):
-    """Reads rows in any order; HDF5 wants them ascending."""
+    """Reads rows in any order; HDF5 wants them ascending.
+
+    Raises:
+        OSError: The file of a memory map was cut short since: its pages are gone, and touching them ends the process.
+    """
+    _check_whole(a)
     if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
         out = np.asarray(a[int(rows[0]) : int(rows[0]) + len(rows)])
         if isinstance(a, np.memmap) and out.flags.c_contiguous:
@@ -93,6 +99,23 @@ def read_rows(a, rows):
     order = np.argsort(rows)
     out = np.asarray(a[rows[order]])
     return out[np.argsort(order)]
+
+
+def _check_whole(a):
+    """Raises OSError for a memory map whose file has become shorter than the map."""
+    held = getattr(a, "_mmap", None)
+    if not isinstance(held, mmap.mmap):
+        return
+    end = a.offset // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY + len(held)
+    _check_size(a.filename, held.size(), end)
+
+
+def _check_size(path, size, end):
+    if size < end:
+        raise OSError(
+            f"{path}: cannot read rows: the file has {size} bytes, expected {end} or more. "
+            f"Was it truncated or written anew? Write data beside the old ones and rename them."
+        )
 
 
 @contextlib.contextmanager

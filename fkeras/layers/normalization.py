@@ -601,6 +601,7 @@ class SpectralNormalization(Layer):
     layer: Any = setting(layers)
     power_iterations: int = setting(positive_int, 1)
     casts = False
+    supports_masking = False  # as Keras 3: the mask ends here
 
     def check_input(self, shape):
         self.layer.check_input(shape)
@@ -635,6 +636,10 @@ class SpectralNormalization(Layer):
         if not isinstance(divided, jax.core.Tracer):
             weight.assign(divided)
         return y
+
+    def compute_mask(self, x, previous_mask=None):
+        """Returns the mask of the layer inside: Keras says that it has none, and computes with that one."""
+        return self.layer.compute_mask(x, previous_mask)
 
     def forward(self, params, state, x, ctx):
         inner = dict(params["layer"])

@@ -186,7 +186,13 @@ def _named_function(config):
 def describe(obj):
     """Returns the config dict of a layer or model, as Keras 3 writes it."""
     with sharing() as outermost:
-        config = for_keras(serialize(obj))
+        try:
+            config = for_keras(serialize(obj))
+        except RecursionError:
+            raise ValueError(
+                f"{getattr(obj, 'label', obj)}: cannot be written: the config of a layer in it holds itself, or is "
+                f"nested too deeply. `get_config` has to return plain values: numbers, texts, lists and dicts of them."
+            ) from None
     return _numbers_of_shared(config) if outermost else config
 
 

@@ -24,7 +24,14 @@ from fkeras.metrics import Mean
 from fkeras.training.batching import Batching, of_model
 from fkeras.training.keras_steps import CompileMetrics, KerasForm, KerasSteps, is_keras_form
 from fkeras.training.last_good import KEPT_BYTES
-from fkeras.training.objectives import looks_like_metrics, make_objectives, resolve_losses, resolve_metrics, spread
+from fkeras.training.objectives import (
+    looks_like_metrics,
+    make_objectives,
+    resolve_losses,
+    resolve_metrics,
+    spread,
+    sums,
+)
 from fkeras.training.predict import predictor
 from fkeras.training.step import OwnSteps, Program, TrainState
 
@@ -342,10 +349,12 @@ class Compilation(KerasForm):
 
     def _objectives(self, columns):
         """Returns the list of `Objective`s for data like `columns`: metrics resolved by the shapes of targets."""
-        shapes = tuple(tuple(a.shape[1:]) for a in columns.y or []), tuple(str(a.dtype) for a in columns.y or [])
-        if shapes not in self._objective_cache:
-            self._objective_cache[shapes] = make_objectives(self, columns)
-        return self._objective_cache[shapes]
+        about = tuple(tuple(a.shape[1:]) for a in columns.y or []), tuple(str(a.dtype) for a in columns.y or [])
+        losses = spread(self._compiled["loss"], self.output_names, "loss", False)
+        about += (any(map(sums, losses)) and columns.w is None,)
+        if about not in self._objective_cache:
+            self._objective_cache[about] = make_objectives(self, columns)
+        return self._objective_cache[about]
 
     def _devices(self):
         """Returns who runs the programs now: `OneDevice` or a `DataParallel`."""

@@ -80,6 +80,11 @@ def _unique(label, taken):
     return label if n == 1 else f"{label}_{n - 1}"
 
 
+def sums(loss):
+    """Tells whether a loss adds its values up: one for a whole batch then counts once, or as often as it is weighed."""
+    return loss is not None and loss.reduction == "sum"
+
+
 def make_objectives(model, columns):
     """Returns the list of `Objective`s of a compiled model for data like `columns`."""
     compiled, names = model._compiled, model.output_names
@@ -107,7 +112,6 @@ def make_objectives(model, columns):
                 found.append((_unique(label, taken), metric, use_weights))
         several = sum(loss is not None for loss in losses) > 1
         loss_name = f"{name}_loss" if several and losses[i] is not None else None
-        objectives.append(
-            Objective(losses[i], 1.0 if weights[i] is None else float(weights[i]), loss_name, tuple(found))
-        )
+        factor, given = 1.0 if weights[i] is None else float(weights[i]), columns.w is not None
+        objectives.append(Objective(losses[i], factor, loss_name, tuple(found), given or not sums(losses[i])))
     return objectives

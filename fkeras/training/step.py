@@ -108,7 +108,8 @@ class Program:
             if objective.loss is None:
                 parts.append(None)
                 continue
-            of = batch["y"][i], preds[i], batch["w"][i], masks[i], batch["rows"]
+            weights = batch["w"][i] if objective.weighted else None
+            of = batch["y"][i], preds[i], weights, masks[i], batch["rows"]
             if self.axis is not None and objective.loss.sees_batch(*of[:2]):
                 total, count = objective.loss.total(
                     *self._whole(of)
@@ -496,12 +497,14 @@ class Objective(NamedTuple):
     loss: From `fkeras.losses`, or None. weight: Its factor in the total.
     loss_name: Its name in the logs, or None with a single output.
     metrics: Tuple of (name in the logs, metric, whether sample weights count).
+    weighted: False where the loss is to see no weights. One each is the same, but for the sum of a single value.
     """
 
     loss: Any
     weight: float
     loss_name: str | None
     metrics: tuple
+    weighted: bool = True
 
 
 def _added(values):
