@@ -134,7 +134,7 @@ class Layer(Configured, kw_only=True):
 
     def children(self):
         """Returns {key in the parameter tree: layer} of the layers inside this one."""
-        found, seen, within = {}, set(), []
+        found, seen = {}, set()
 
         def look(name, value):
             if isinstance(value, Layer):
