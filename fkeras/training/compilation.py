@@ -245,7 +245,7 @@ class Compilation(KerasForm):
         """Returns the objectives of the last data seen, and the shapes of its targets and of the outputs."""
         if not self._objective_cache:
             return (), ((), ())
-        (shapes, _), objectives = list(self._objective_cache.items())[-1]
+        (shapes, *_), objectives = list(self._objective_cache.items())[-1]
         shapes = [(None, *s) for s in shapes] or [None] * len(objectives)
         return objectives, (shapes, [tuple(s.shape) for s in jax.tree.leaves(self.output_specs())])
 
