@@ -214,6 +214,19 @@ def test_steps_per_epoch_go_on_through_the_data_and_validation_steps_begin_anew(
     assert epochs_of([data[i] for i in range(3)] if form == "list" else data, **how) == expected
 
 
+@pytest.mark.parametrize("form", ["array", "file"])
+def test_steps_go_on_through_what_a_validation_split_leaves(form, tmp_path):
+    values = np.arange(10, dtype="float32").reshape(10, 1)
+    if form == "file":
+        np.save(tmp_path / "x.npy", values)
+        values = np.load(tmp_path / "x.npy", mmap_mode="r")
+    made = fkeras.Sequential([fkeras.Input((1,)), fkeras.layers.Dense(1, kernel_initializer="ones")])
+    made.compile(fkeras.optimizers.SGD(0.0), "mae")
+    options = {"validation_split": 0.2, "batch_size": 2, "steps_per_epoch": 2, "shuffle": False}
+    history = made.fit(values, np.zeros((10, 1)), epochs=3, verbose=0, **options).history
+    assert history["loss"] == [1.5, 5.5, 1.5] and history["val_loss"] == [8.5] * 3  # rows 0 to 3, 4 to 7, 0 to 3
+
+
 def test_validation_steps_see_the_same_batches_after_every_epoch():
     data = Numbered()
     model().fit(X, Y, validation_data=data, validation_steps=2, epochs=3, verbose=0)

@@ -346,6 +346,7 @@ class ArraySource(RowSource):
         """Returns two sources: the first rows, and the last `fraction` of them, in batches of their own, unshuffled."""
         at = math.floor(self.rows * (1 - fraction))
         first = ArraySource(self.columns.map(lambda a: a[:at]), self.batch_size, self.shuffle)
+        first.goes_on = self.goes_on
         return first, ArraySource(self.columns.map(lambda a: a[at:]), batch_size)
 
 
@@ -390,7 +391,9 @@ class FileSource(RowSource):
         at = math.floor(self.rows * (1 - fraction))
         first = self.columns.map(lambda a: files.RowsOf(a, 0, at))
         last = self.columns.map(lambda a: files.RowsOf(a, at, self.rows))
-        return FileSource(first, self.batch_size, self.shuffle), FileSource(last, batch_size)
+        first = FileSource(first, self.batch_size, self.shuffle)
+        first.goes_on = self.goes_on
+        return first, FileSource(last, batch_size)
 
 
 class BatchSource(Source):
