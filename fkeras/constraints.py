@@ -35,7 +35,7 @@ def project_norm(w, min_value=0.0, max_value=float("inf"), rate=1.0, axis=0):
     """
     w = jnp.asarray(w)
     wide = w.astype(at_least_float32(w.dtype))
-    squares = jnp.sum(jnp.square(wide), axis=axis, keepdims=True)
+    squares = jnp.sum(jnp.square(wide), axis=tuple(axis) if isinstance(axis, list) else axis, keepdims=True)
     norms = jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)  # the root's slope at 0 is infinite
     wanted = rate * jnp.clip(norms, min_value, max_value) + (1 - rate) * norms
     return (wide * (wanted / (norms + dtypes.epsilon()))).astype(w.dtype)
@@ -71,11 +71,11 @@ def deserialize(config, custom_objects=None):
 
 
 def _axis(value):
-    """Converter: an int, or a tuple of ints."""
+    """Converter: an int, or a tuple or list of ints, which configs write as they were given."""
     axes = value if isinstance(value, (list, tuple)) else (value,)
     if any(isinstance(a, (bool, np.bool_)) or not hasattr(a, "__index__") for a in axes):
         raise ValueError(f"expected an axis or a tuple of axes, got {value!r}.")
-    return tuple(int(a) for a in axes) if isinstance(value, (list, tuple)) else int(value)
+    return type(value)(int(a) for a in axes) if isinstance(value, (list, tuple)) else int(value)
 
 
 @constraints.register

@@ -134,7 +134,9 @@ class Finder:
         root, inner = found
         module = self.keras if not inner else keras_paths.resolve(inner, root in keras_paths.PRIVATE)
         if module is None:
-            raise ModuleNotFoundError(keras_paths.missing_module(inner), name=fullname)
+            raise ModuleNotFoundError(
+                keras_paths.missing_module(inner), name=inner
+            )  # another name: `from` hides its own
         return self._give(fullname, module)
 
     def _give(self, fullname, module):
@@ -147,7 +149,7 @@ class Finder:
         inner = names.inner(parent)
         if (not inner or keras_paths.family(inner)) and not keras_paths.exists(names.inner(fullname)):
             home = keras_paths.PATHS.get(inner, [inner])[0]  # keras.layers.core, where we have a file of that name
-            raise ModuleNotFoundError(names.unknown(f"fkeras.{home}".strip("."), name), name=fullname)
+            raise ImportError(names.unknown(f"fkeras.{home}".strip("."), name), name=fullname)
 
     def _tensorflow(self, fullname, path):
         real = None if isinstance(sys.modules.get("tensorflow"), Stub) else self._real(fullname, path)
@@ -161,7 +163,7 @@ class Finder:
         if fullname in _AROUND:
             return importlib.machinery.ModuleSpec(fullname, _Give(Stub(fullname)), is_package=True)
         if isinstance(sys.modules["tensorflow"], Stub):
-            raise ModuleNotFoundError(_no_tensorflow(fullname), name=fullname)
+            raise ImportError(_no_tensorflow(fullname), name=fullname)
         return None
 
     def _real(self, fullname, path):

@@ -518,7 +518,7 @@ SETTINGS = [
     (lambda: make("ReLU", negative_slope=-1.0), "expected a number >= 0, got -1.0"),
     (lambda: make("Reshape", (-1, -1)), "at most one -1, got (-1, -1)"),
     (lambda: make("Permute", (0, 1)), "expected dims to be an order of 1..2, got (0, 1)"),
-    (lambda: make("GroupNormalization", 0), "expected groups >= 1, or -1 for one a channel, got 0"),
+    (lambda: make("GroupNormalization", 0), "expected groups as an integer >= 1, or -1 for one a channel, got 0"),
     (lambda: make("BatchNormalization", renorm_clipping={"max": 1}), "takes 'rmax', 'rmin' and 'dmax', got ['max']"),
     (lambda: make("Dot", (1, 2, 3)), "expected axes as an int or a pair of ints, got (1, 2, 3)"),
     (lambda: make("Dot", 0), "axis 0 is the batch and cannot be summed over"),

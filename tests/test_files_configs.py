@@ -172,9 +172,7 @@ def around(kind):
 @pytest.mark.parametrize("name", ["m.h5", "m.keras", "saved"])
 def test_a_container_that_holds_itself_cannot_be_saved(kind, name, tmp_path):
     model = Sequential([Input((2,)), Holds(kind, name="h")], name="m")
-    with pytest.raises(
-        ValueError, match=f"Cannot save Sequential 'm' to '.*{name}': a list or dict in it holds itself"
-    ):
+    with pytest.raises(ValueError, match="Sequential 'm': cannot be written: the config of a layer in it holds itself"):
         model.save(tmp_path / name, **({"save_format": "tf"} if name == "saved" else {}))
     assert not list(tmp_path.iterdir())
 

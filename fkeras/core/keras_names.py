@@ -5,7 +5,7 @@ A test holds that each of them is missing.
 
 LACKING = {
     "": """
-        FloatDTypePolicy Function Quantizer RematScope StatelessScope SymbolicScope device remat
+        Quantizer SymbolicScope
     """,
     "applications": """
         RegNetX002 RegNetX004 RegNetX006 RegNetX008 RegNetX016 RegNetX032 RegNetX040 RegNetX064 RegNetX080
@@ -34,10 +34,6 @@ LACKING = {
     "distillation": """
         DistillationLoss Distiller FeatureDistillation LogitsDistillation
     """,
-    "distribution": """
-        DataParallel DeviceMesh LayoutMap ModelParallel TensorLayout distribute_tensor distribution
-        get_device_count initialize list_devices set_distribution
-    """,
     "dtype_policies": """
         AWQDTypePolicy GPTQDTypePolicy Int4DTypePolicy QuantizedDTypePolicy QuantizedFloat8DTypePolicy
     """,
@@ -51,7 +47,7 @@ LACKING = {
         ExportArchive
     """,
     "layers": """
-        AbstractRNNCell CategoryCrossing DenseFeatures FlaxLayer ParametricSoftplus SReLU SimpleDeepRNN
+        AbstractRNNCell CategoryCrossing DenseFeatures ParametricSoftplus SReLU SimpleDeepRNN
         TFSMLayer TorchModuleWrapper
     """,
     "layers.experimental": """

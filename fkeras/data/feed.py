@@ -368,8 +368,8 @@ def check(model, source, columns, what, objectives):
         _check_targets(model, whole, what, losses)
         _warn_of_single_softmax(model)
     if isinstance(source, BatchSource):
-        source.check = lambda batch: _check_batch(model, batch, what, objectives if own is None else None)
-        if objectives is not None and own is None:
+        source.check = lambda batch: _check_batch(model, batch, what, None if own else objectives)
+        if objectives is not None and not own:
             try:
                 _check_finite(columns)
             except ValueError as err:

@@ -71,7 +71,9 @@ def _wait(started, timeout):
     """
     failed, grace, stopped = 0, GRACE, {}
     while None in [p.poll() for p in started]:  # each is asked: one that failed may stand behind one that runs
-        failed = failed or next((p.returncode for p in started if p.returncode), 0)
+        if not failed and (ended := next(((i, p.returncode) for i, p in enumerate(started) if p.returncode), None)):
+            number, failed = ended
+            print(f"[{number}] ended with status {failed}: the job ends.", file=sys.stderr, flush=True)
         grace -= TICK * bool(failed)
         for i, process in enumerate(started):
             stopped[i] = stopped.get(i, 0.0) + TICK if _is_stopped(process, stopped.get(i, 0.0) > 0) else 0.0
