@@ -134,9 +134,8 @@ class Finder:
         root, inner = found
         module = self.keras if not inner else keras_paths.resolve(inner, root in keras_paths.PRIVATE)
         if module is None:
-            raise ModuleNotFoundError(
-                keras_paths.missing_module(inner), name=inner
-            )  # another name: `from` hides its own
+            # Under its own name `from keras import layer` would hide the error behind one of Python's.
+            raise ModuleNotFoundError(keras_paths.missing_module(inner), name=inner)
         return self._give(fullname, module)
 
     def _give(self, fullname, module):
