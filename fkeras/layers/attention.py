@@ -240,15 +240,6 @@ class _Projection(EinsumDense):
         return self.activation(y.reshape(*y.shape[:-1], *kernel.shape[summed:])), state
 
 
-# Keras's inner names of the projections, which a `call` of a subclass uses.
-_INNER_NAMES = {
-    "_query_dense": "query",
-    "_key_dense": "key",
-    "_value_dense": "value",
-    "_output_dense": "attention_output",
-}
-
-
 class _HeadAttention(Layer):
     """What attention of heads with trained projections shares."""
 
@@ -359,6 +350,7 @@ class _HeadAttention(Layer):
     key_dense = property(lambda self: self._projection("key"))
     value_dense = property(lambda self: self._projection("value"))
     output_dense = property(lambda self: self._projection("attention_output"))
+    _query_dense, _key_dense, _value_dense, _output_dense = query_dense, key_dense, value_dense, output_dense
 
     def _projection(self, name):
         if (found := self.children().get(name)) is None:
@@ -378,11 +370,6 @@ class _HeadAttention(Layer):
         """The activity regularizer is the projections', as in Keras."""
 
     # -------------------------------------------------------------------------------------- computation
-
-    def __getattr__(self, name):
-        if name in _INNER_NAMES and "_made" in self.__dict__:
-            return self.__dict__["_made"][1][_INNER_NAMES[name]]
-        return super().__getattr__(name)
 
     def _compute_attention(self, query, key, value, attention_mask=None, training=None, return_attention_scores=False):
         """Keras's inner word for a `call` of a subclass: (output, weights or None) of projected arrays [B, T, N, H]."""

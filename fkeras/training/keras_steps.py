@@ -19,7 +19,7 @@ from fkeras.data.batches import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from fkeras.layers.contract import custom, stateless
 from fkeras.metrics import variables as metric_variables
 from fkeras.metrics.base import Metric
-from fkeras.training.step import OwnSteps, Program
+from fkeras.training.step import OwnSteps, Program, kept
 
 
 def is_keras_form(step):
@@ -115,7 +115,7 @@ class KerasSteps(OwnSteps):
         params, state = self._trees(ts, lists)
         opt = ts.opt
         for path, old, new in zip(layout, own, lists[2], strict=True):
-            opt = tree.put(opt, path, _as(old, new))
+            opt = tree.put(opt, path, kept(old, new))
         return ts._replace(params=params, state=state, opt=opt, metrics=_after(ts.metrics, logs, lists[3]))
 
     def test_step(self, params, state, metrics, batch, key=None):
@@ -136,7 +136,7 @@ class KerasSteps(OwnSteps):
 
     def _trees(self, ts, lists):
         params, state, _ = stateless.arrays_of(self.model, *lists[:2])
-        return jax.tree.map(_as, ts.params, params), jax.tree.map(_as, ts.state, state)
+        return kept((ts.params, ts.state), (params, state))
 
     def init_metrics(self, ts, batch, training):
         """Returns the metrics' empty arrays, and zeros for the logs."""
@@ -275,12 +275,8 @@ def _per_output(part, count):
 
 
 def _after(metrics, logs, arrays):
-    kept = [_as(a, b) for a, b in zip(metrics["variables"], arrays, strict=True)]
+    arrays = kept(metrics["variables"], list(arrays))
     flat = {}
     for name, value in logs.items():
         flat |= value if isinstance(value, dict) else {name: value}
-    return {"variables": kept, "logs": {name: jnp.asarray(a, jnp.float32) for name, a in flat.items()}}
-
-
-def _as(a, b):
-    return jnp.asarray(b).astype(jnp.asarray(a).dtype)
+    return {"variables": arrays, "logs": {name: jnp.asarray(a, jnp.float32) for name, a in flat.items()}}

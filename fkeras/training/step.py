@@ -222,7 +222,7 @@ class Program:
                 of = batch["y"][i], preds[i], batch["w"][i] if weighted else None, masks[i], batch["rows"]
                 if self.axis is not None and _sees_batch(metric, *of[:2]):
                     of = self._whole(of)
-                out[name] = _kept(metrics[name], metric.update(metrics[name], *of))
+                out[name] = kept(metrics[name], metric.update(metrics[name], *of))
         return out
 
     def update_losses(self, metrics, batch, loss, parts):
@@ -237,7 +237,7 @@ class Program:
                 out[objective.loss_name] = _mean.add(metrics[objective.loss_name], parts[i], count)
         for name, state in parts[-1].items():
             if name in metrics:
-                out[name] = _kept(metrics[name], self.layer_logs[name][0].merge(metrics[name], state))
+                out[name] = kept(metrics[name], self.layer_logs[name][0].merge(metrics[name], state))
         return out
 
     def _own(self, metrics, batch):
@@ -514,7 +514,7 @@ def _added(values):
     return sum((v.astype(dtype) for v in values), jnp.zeros((), dtype))
 
 
-def _kept(before, after):
+def kept(before, after):
     """Returns the state `after` in the dtypes of `before`, as a loop needs it: float32 also for float64 data."""
     return jax.tree.map(lambda a, b: jnp.asarray(b).astype(jnp.asarray(a).dtype), before, after)
 
